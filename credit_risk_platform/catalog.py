@@ -1,0 +1,95 @@
+"""The address book: every asset key, group, owner, kind and pool, written once.
+
+Rooms never import rooms; they meet here. A key that is not in this file is a typo: a test fails on external assets
+nobody listed.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from enum import StrEnum
+
+import dagster as dg
+
+PORTFOLIO_DAYS = dg.DailyPartitionsDefinition(start_date="2007-06-01", end_offset=1, timezone="UTC")
+"""One partition per as-of date. It starts with LendingClub's first loans; `end_offset=1` admits today."""
+
+SYNTHETIC_AS_OF = date(2026, 6, 30)
+"""Last day the synthetic book knows of: a constant, so that the same seed gives the same bytes on any day."""
+
+
+class Layer(StrEnum):
+    """First part of every asset key."""
+
+    BRONZE = "bronze"
+    SILVER = "silver"
+    GOLD = "gold"
+    MODELS = "models"
+    MONITORING = "monitoring"
+
+
+class Group(StrEnum):
+    """One group per room, as the UI shows them."""
+
+    SOURCES = "sources"
+    STAGING = "staging"
+    FEATURES = "features"
+    PORTFOLIO = "portfolio"
+    POLICY = "policy"
+    TRAINING = "training"
+    SCORING = "scoring"
+    MONITORING = "monitoring"
+
+
+class Owner(StrEnum):
+    """Teams that answer for an asset."""
+
+    DATA = "team:risk-data"
+    MODELS = "team:risk-models"
+    ANALYTICS = "team:risk-analytics"
+
+
+class Bronze:
+    """Landed sources."""
+
+    SYNTHETIC_LOANS = dg.AssetKey(["bronze", "synthetic_loans"])
+    SYNTHETIC_REPAYMENTS = dg.AssetKey(["bronze", "synthetic_repayments"])
+    LENDING_CLUB_LOANS = dg.AssetKey(["bronze", "lending_club_loans"])
+    LANDING_LOANS = dg.AssetKey(["bronze", "landing_loans"])
+    MACRO_SERIES = dg.AssetKey(["bronze", "macro_series"])
+
+
+class Gold:
+    """What analysts, models and front doors read."""
+
+    APPLICATION_FEATURES = dg.AssetKey(["gold", "application_features"])
+    BEHAVIOUR_FEATURES = dg.AssetKey(["gold", "behaviour_features"])
+    LOAN_OUTCOMES = dg.AssetKey(["gold", "loan_outcomes"])
+    RISK_BANDS = dg.AssetKey(["gold", "risk_bands"])
+    TRAINING_SET = dg.AssetKey(["gold", "training_set"])
+    PORTFOLIO_SCORES = dg.AssetKey(["gold", "portfolio_scores"])
+    SCORE_LEDGER = dg.AssetKey(["gold", "score_ledger"])
+    PUBLISHED_MARTS = dg.AssetKey(["gold", "published_marts"])
+
+
+class Models:
+    """Candidates and the one that scores."""
+
+    LEADERBOARD = dg.AssetKey(["models", "leaderboard"])
+    CHAMPION = dg.AssetKey(["models", "champion"])
+
+    @staticmethod
+    def candidate(name: str) -> dg.AssetKey:
+        return dg.AssetKey(["models", name])
+
+
+class Monitoring:
+    """Reports over scores and features."""
+
+    FEATURE_DRIFT = dg.AssetKey(["monitoring", "feature_drift"])
+    SCORE_DRIFT = dg.AssetKey(["monitoring", "score_drift"])
+
+
+def table_of(key: dg.AssetKey) -> str:
+    """Warehouse table of an asset: `gold/loan_outcomes` lives in `gold.loan_outcomes`."""
+    return ".".join(key.path)

@@ -1,0 +1,31 @@
+"""Front door of the `platform` code location: load the rooms, hand them their resources. No logic lives here."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from credit_risk_platform.defs import automation, ingestion, marts, monitoring, scoring, training
+from credit_risk_platform.resources import build_resources
+from credit_risk_platform.settings import Settings
+
+ROOMS = (ingestion, marts, training, scoring, monitoring, automation)
+
+
+def build_definitions(settings: Settings, **overrides: object) -> dg.Definitions:
+    """The whole graph on one `Settings`: production, tests and the CLI assemble it through this seam."""
+    rooms = dg.Definitions.merge(*(room.definitions(settings) for room in ROOMS))
+    return automation.automate(
+        dg.Definitions.merge(
+            rooms,
+            dg.Definitions(
+                resources=build_resources(settings, **overrides),
+                # A run worker is a process of its own; a process per step would pay every import again.
+                executor=dg.in_process_executor,
+            ),
+        )
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    return build_definitions(Settings())

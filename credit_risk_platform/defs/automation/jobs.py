@@ -1,0 +1,58 @@
+"""The named jobs of the platform. The four of S4 keep their names; `full_pipeline` is what `make demo` runs."""
+
+import dagster as dg
+
+from credit_risk_platform.catalog import PORTFOLIO_DAYS, Gold, Group
+
+SOURCES = dg.AssetSelection.groups(Group.SOURCES)
+MARTS = dg.AssetSelection.groups(Group.STAGING, Group.FEATURES, Group.PORTFOLIO, Group.POLICY)
+TRAINING = dg.AssetSelection.groups(Group.TRAINING)
+SCORING = dg.AssetSelection.groups(Group.SCORING)
+MONITORING = dg.AssetSelection.groups(Group.MONITORING)
+
+daily_ingestion = dg.define_asset_job(
+    "daily_ingestion", SOURCES, description="Extract, validate and land every source as bronze."
+)
+feature_engineering = dg.define_asset_job(
+    "feature_engineering", MARTS, description="dbt: silver, feature marts and portfolio marts, with their checks."
+)
+model_training = dg.define_asset_job(
+    "model_training",
+    TRAINING,
+    description="Training set, five candidates, leader board, and promotion behind blocking checks.",
+)
+portfolio_scoring = dg.define_asset_job(
+    "portfolio_scoring", SCORING, description="Score every loan open on one day and write the ledger."
+)
+model_monitoring = dg.define_asset_job(
+    "model_monitoring", MONITORING, description="Drift of features and scores against the champion's population."
+)
+full_pipeline = dg.define_asset_job(
+    "full_pipeline",
+    SOURCES | MARTS | TRAINING | SCORING | MONITORING,
+    description="Everything, source to score, for one as-of date.",
+)
+silver_refresh = dg.define_asset_job(
+    "silver_refresh",
+    SOURCES | dg.AssetSelection.groups(Group.STAGING),
+    description="Bronze, then silver: the four-hourly half of the lakehouse preset.",
+)
+gold_refresh = dg.define_asset_job(
+    "gold_refresh",
+    MARTS - dg.AssetSelection.groups(Group.STAGING),
+    description="Gold marts from the present silver: the daily half of the lakehouse preset.",
+)
+
+JOBS = [
+    daily_ingestion,
+    feature_engineering,
+    model_training,
+    portfolio_scoring,
+    model_monitoring,
+    full_pipeline,
+    silver_refresh,
+    gold_refresh,
+]
+
+SCORED_PARTITIONS = PORTFOLIO_DAYS
+SCORES = Gold.PORTFOLIO_SCORES

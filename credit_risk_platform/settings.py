@@ -1,0 +1,126 @@
+"""The one reader of the environment. Everything else is handed a `Settings`.
+
+Belongs here: every knob with its default, unit and validation, and where files live.
+Does not: credentials checks (they happen where the credential is used, so a fresh clone runs).
+"""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PROJECT_ROOT = Path(__file__).resolve().parents[1]
+
+
+class Target(StrEnum):
+    """Where the marts live."""
+
+    LOCAL = "local"
+    SNOWFLAKE = "snowflake"
+
+
+class PortfolioSource(StrEnum):
+    """Which landed source is *the* portfolio: two books are never mixed in one model."""
+
+    SYNTHETIC = "synthetic"
+    LENDING_CLUB = "lending_club"
+    LANDING = "landing"
+
+
+class SchedulePreset(StrEnum):
+    """`daily`: S4's UTC crons. `lakehouse_4h`: bronze and silver every four hours, gold daily."""
+
+    DAILY = "daily"
+    LAKEHOUSE_4H = "lakehouse_4h"
+
+
+class Paths:
+    """Every place a run writes to, all below one home."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.raw = home / "raw"
+        self.landing = home / "landing"
+        self.lake = home / "lake"
+        self.bronze = self.lake / "bronze"
+        self.quarantine = self.lake / "quarantine"
+        self.warehouse = home / "warehouse"
+        self.published_marts = home / "marts.duckdb"
+        self.models = home / "models"
+        self.mlflow = home / "mlflow"
+        self.dagster = home / "dagster"
+        self.dbt = home / "dbt"
+        self.dbt_manifest = self.dbt / "manifest.json"
+        self.secrets = home / ".secrets"
+        self.scratch = home / "tmp"
+
+
+class Settings(BaseSettings):
+    """Validated once at start; `CRP_<NAME>` in the environment or in `.env` overrides a default."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CRP_", env_file=PROJECT_ROOT / ".env", frozen=True, extra="ignore"
+    )
+
+    home: Path = PROJECT_ROOT / "data"
+    target: Target = Target.LOCAL
+    portfolio_source: PortfolioSource = PortfolioSource.SYNTHETIC
+    lending_club_path: Path | None = None
+    macro_path: Path | None = None
+
+    synthetic_loans: int = Field(50_000, ge=100, le=50_000_000)
+    seed: int = 7
+
+    tuning_trials: int = Field(4, ge=0, le=200)
+    bootstrap_samples: int = Field(200, ge=20)
+    training_sample_rows: int = Field(500_000, ge=1_000)
+    """Candidates that do not scale (random forest, tuning trials) see at most this many rows, seeded."""
+
+    schedule_preset: SchedulePreset = SchedulePreset.DAILY
+    automation_running: bool = False
+    """Ship schedules and sensors RUNNING (the demo and production) or STOPPED (a library default)."""
+
+    duckdb_memory_limit: str | None = None
+    duckdb_threads: int | None = None
+
+    pii_token_key: SecretStr | None = None
+    """Key of the HMAC that turns a customer id into `subject_token`; made and kept in `.secrets` when unset."""
+
+    host: str = "127.0.0.1"
+    dagster_port: int = 3000
+    mlflow_port: int = 5000
+
+    @field_validator("home", "lending_club_path", "macro_path", mode="after")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        # dagster-dbt leaves the process in the dbt folder, so a relative path would move under us.
+        return value.expanduser().absolute() if value is not None else None
+
+    @property
+    def paths(self) -> Paths:
+        return Paths(self.home)
+
+    def environment(self) -> dict[str, str]:
+        """This process's environment plus these settings, for the processes we start."""
+        exported: dict[str, Any] = self.model_dump(exclude_none=True)
+        own = {f"CRP_{name.upper()}": _plain(value) for name, value in exported.items()}
+        venv_bin = str(Path(os.sys.executable).parent)  # type: ignore[attr-defined]
+        return {
+            **os.environ,
+            **own,
+            "PATH": f"{venv_bin}{os.pathsep}{os.environ.get('PATH', '')}",
+            "DAGSTER_HOME": str(self.paths.dagster),
+            "DO_NOT_TRACK": "true",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+        }
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return str(value.value) if isinstance(value, StrEnum) else str(value)
