@@ -14,15 +14,15 @@ ROOMS = (ingestion, marts, training, scoring, monitoring, automation)
 def build_definitions(settings: Settings, **overrides: object) -> dg.Definitions:
     """The whole graph on one `Settings`: production, tests and the CLI assemble it through this seam."""
     rooms = dg.Definitions.merge(*(room.definitions(settings) for room in ROOMS))
-    return automation.automate(
-        dg.Definitions.merge(
-            rooms,
-            dg.Definitions(
-                resources=build_resources(settings, **overrides),
-                # A run worker is a process of its own; a process per step would pay every import again.
-                executor=dg.in_process_executor,
-            ),
-        )
+    return dg.Definitions(
+        assets=automation.automate(rooms.assets or ()),
+        asset_checks=rooms.asset_checks,
+        jobs=rooms.jobs,
+        schedules=rooms.schedules,
+        sensors=rooms.sensors,
+        resources=build_resources(settings, **overrides),
+        # A run worker is a process of its own; a process per step would pay every import again.
+        executor=dg.in_process_executor,
     )
 
 

@@ -76,6 +76,11 @@ class Settings(BaseSettings):
     synthetic_loans: int = Field(50_000, ge=100, le=50_000_000)
     seed: int = 7
 
+    performance_window_months: int | None = Field(None, ge=1, le=480)
+    """Months on book in which a default counts as bad; None judges each loan over its contractual term."""
+
+    candidates: tuple[str, ...] = ("logistic_regression", "random_forest", "gradient_boosting", "xgboost", "lightgbm")
+    """Models of the zoo that compete for champion."""
     tuning_trials: int = Field(4, ge=0, le=200)
     bootstrap_samples: int = Field(200, ge=20)
     training_sample_rows: int = Field(500_000, ge=1_000)

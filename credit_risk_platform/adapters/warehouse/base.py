@@ -6,10 +6,10 @@ and replaces one key range, one key set or one batch, so running twice equals ru
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import pyarrow as pa
 
@@ -22,30 +22,29 @@ class Select:
     params: Sequence[Any] = field(default_factory=tuple)
 
 
-Rows = pa.Table | Select
+@dataclass(frozen=True)
+class Batches:
+    """Record batches with a query over each batch, named `incoming_rows`: what only SQL computes, on the way in."""
+
+    rows: pa.RecordBatchReader
+    sql: str = "select * from incoming_rows"
+    params: Sequence[Any] = field(default_factory=tuple)
 
 
-@runtime_checkable
-class Warehouse(Protocol):
-    """Reads never wait for writers; writers wait for each other."""
+Rows: TypeAlias = "pa.Table | Select"
+Staged: TypeAlias = "pa.Table | Select | Batches"
+
+
+class DuplicateKeyError(ValueError):
+    """One write carries the same key twice; which row should win is not ours to guess."""
+
+
+class Writer(Protocol):
+    """Writes. A `Select` is evaluated once, before anything is deleted, so it may read the table it changes."""
 
     def query(self, sql: str, params: Sequence[Any] = ()) -> pa.Table:
-        """Rows of a read-only query, as Arrow."""
+        """Rows of a read-only query, as Arrow. Within a transaction it sees what that transaction wrote."""
         ...
-
-    def stream(
-        self, sql: str, params: Sequence[Any] = (), batch_rows: int = 500_000
-    ) -> AbstractContextManager[Iterator[pa.RecordBatch]]:
-        """The same in bounded memory, one record batch at a time."""
-        ...
-
-    def exists(self, table: str) -> bool: ...
-
-    def columns(self, table: str) -> dict[str, str]:
-        """Column name -> engine type, in table order; raises `KeyError` when there is no such table."""
-        ...
-
-    def count(self, table: str) -> int: ...
 
     def replace_table(self, table: str, rows: Rows) -> int:
         """Create or replace the whole table; returns its row count."""
@@ -64,6 +63,55 @@ class Warehouse(Protocol):
         ...
 
     def create_view(self, view: str, sql: str) -> None: ...
+
+
+class Workspace(Protocol):
+    """Temporary tables of one caller, with the lake in sight; gone at the end. Never waits for a writer."""
+
+    def stage(self, name: str, rows: Staged) -> int:
+        """Keep `rows` as temporary table `name`; returns the row count."""
+        ...
+
+    def query(self, sql: str, params: Sequence[Any] = ()) -> pa.Table: ...
+
+
+class Transaction(Workspace, Writer, Protocol):
+    """Several writes that become visible together or not at all."""
+
+    def append(self, table: str, rows: Rows) -> int:
+        """Insert `rows` as they are: for a caller that has made sure, in this transaction, that they are new."""
+        ...
+
+
+@runtime_checkable
+class Warehouse(Writer, Protocol):
+    """Reads never wait for writers; writers wait for each other."""
+
+    def stream(
+        self, sql: str, params: Sequence[Any] = (), batch_rows: int = 500_000
+    ) -> AbstractContextManager[Iterator[pa.RecordBatch]]:
+        """A query in bounded memory, one record batch at a time."""
+        ...
+
+    def exists(self, table: str) -> bool: ...
+
+    def columns(self, table: str) -> dict[str, str]:
+        """Column name -> engine type, in table order; raises `KeyError` when there is no such table."""
+        ...
+
+    def count(self, table: str) -> int: ...
+
+    def workspace(self) -> AbstractContextManager[Workspace]:
+        """A place to stage and compare: reads only, no lock."""
+        ...
+
+    def transaction(self, staged: Mapping[str, Staged] | None = None) -> AbstractContextManager[Transaction]:
+        """Group writes into one transaction.
+
+        `staged` becomes temporary tables of those names, in that order, *before* the writer lock is taken, so a slow
+        producer (a model scoring a portfolio) keeps no other writer waiting. A `Select` may read those before it.
+        """
+        ...
 
     def snapshot(self) -> str:
         """Identifier of the state a reader sees now (DuckLake snapshot id; Snowflake: a timestamp)."""

@@ -7,24 +7,23 @@ values) and one idle SQLite connection per process (without it SQLite recovers t
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-from credit_risk_platform.adapters.warehouse.base import Rows, Select
+from credit_risk_platform.adapters.warehouse.base import Rows, Staged
+from credit_risk_platform.adapters.warehouse.duckdb_writer import DuckLakeTransaction
 from credit_risk_platform.adapters.warehouse.extensions import extension_directory
 from credit_risk_platform.adapters.warehouse.lock import WriterLock
 
 CATALOG = "lake"
 SCHEMAS = ("bronze", "silver", "gold", "models", "monitoring")
-INCOMING = "incoming_rows"
 
 
 class DuckLakeWarehouse:
@@ -71,37 +70,39 @@ class DuckLakeWarehouse:
 
     # ---------------------------------------------------------------- writing
 
+    @contextmanager
+    def workspace(self) -> Iterator[DuckLakeTransaction]:
+        with self._cursor() as cursor:
+            yield DuckLakeTransaction(cursor)
+
+    @contextmanager
+    def transaction(self, staged: Mapping[str, Staged] | None = None) -> Iterator[DuckLakeTransaction]:
+        with self._cursor() as cursor:
+            transaction = DuckLakeTransaction(cursor)
+            for name, rows in (staged or {}).items():
+                transaction.stage(name, rows)
+            with self.lock.held(), _all_or_nothing(cursor):
+                yield transaction
+
     def replace_table(self, table: str, rows: Rows) -> int:
-        with self._writing(rows) as (cursor, select, params):
-            cursor.execute(f"create or replace table {table} as {select}", params)
-        return self.count(table)
+        with self.transaction() as transaction:
+            return transaction.replace_table(table, rows)
 
     def replace(self, table: str, rows: Rows, where: str, params: Sequence[Any] = ()) -> int:
-        with self._writing(rows) as (cursor, select, row_params):
-            self._create_like(cursor, table, select, row_params)
-            cursor.execute(f"delete from {table} where {where}", list(params))
-            return _inserted(cursor.execute(f"insert into {table} by name {select}", row_params))
+        with self.transaction() as transaction:
+            return transaction.replace(table, rows, where, params)
 
     def upsert(self, table: str, rows: Rows, keys: Sequence[str]) -> int:
-        with self._writing(rows) as (cursor, select, params):
-            self._create_like(cursor, table, select, params)
-            same_key = " and ".join(f"{table}.{key} is not distinct from new.{key}" for key in keys)
-            cursor.execute(f"delete from {table} where exists (select 1 from ({select}) as new where {same_key})", params)
-            return _inserted(cursor.execute(f"insert into {table} by name {select}", params))
+        with self.transaction() as transaction:
+            return transaction.upsert(table, rows, keys)
 
     def append_missing(self, table: str, rows: Rows, keys: Sequence[str]) -> int:
-        with self._writing(rows) as (cursor, select, params):
-            self._create_like(cursor, table, select, params)
-            return _inserted(
-                cursor.execute(
-                    f"insert into {table} by name select * from ({select}) anti join {table} using ({', '.join(keys)})",
-                    params,
-                )
-            )
+        with self.transaction() as transaction:
+            return transaction.append_missing(table, rows, keys)
 
     def create_view(self, view: str, sql: str) -> None:
-        with self._transaction() as cursor:
-            cursor.execute(f"create or replace view {view} as {sql}")
+        with self.transaction() as transaction:
+            transaction.create_view(view, sql)
 
     # ---------------------------------------------------------------- upkeep
 
@@ -115,20 +116,18 @@ class DuckLakeWarehouse:
 
         Whoever has the old file open keeps reading the old state; the next open sees the new one.
         """
-        aside = target.with_name(f"{target.name}.{os.getpid()}.tmp")
-        aside.unlink(missing_ok=True)
-        try:
-            with self._cursor() as cursor:
-                cursor.execute(f"attach '{aside}' as published")
-                try:
+        aside = target.with_name(f"{target.name}.tmp")
+        with WriterLock(target.with_name(f"{target.name}.lock")).held(), self._cursor() as cursor:
+            aside.unlink(missing_ok=True)  # a publisher that was killed left it
+            cursor.execute(f"attach {_quoted(aside)} as published")
+            try:
+                with _all_or_nothing(cursor):  # all tables of one snapshot
                     for table in tables:
                         cursor.execute(f"create schema if not exists published.{table.split('.')[0]}")
                         cursor.execute(f"create table published.{table} as from {CATALOG}.{table}")
-                finally:
-                    cursor.execute("detach published")
-            os.replace(aside, target)
-        finally:
-            aside.unlink(missing_ok=True)
+            finally:
+                cursor.execute("detach published")
+            aside.replace(target)
 
     def close(self) -> None:
         with self._opening:
@@ -150,30 +149,6 @@ class DuckLakeWarehouse:
         finally:
             cursor.close()
 
-    @contextmanager
-    def _transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        with self.lock.held(), self._cursor() as cursor:
-            cursor.execute("begin")
-            try:
-                yield cursor
-            except BaseException:
-                cursor.execute("rollback")
-                raise
-            cursor.execute("commit")
-
-    @contextmanager
-    def _writing(self, rows: Rows) -> Iterator[tuple[duckdb.DuckDBPyConnection, str, list[Any]]]:
-        with self._transaction() as cursor:
-            if isinstance(rows, Select):
-                yield cursor, rows.sql, list(rows.params)
-            else:
-                cursor.register(INCOMING, rows)
-                yield cursor, f"select * from {INCOMING}", []
-
-    @staticmethod
-    def _create_like(cursor: duckdb.DuckDBPyConnection, table: str, select: str, params: list[Any]) -> None:
-        cursor.execute(f"create table if not exists {table} as select * from ({select}) limit 0", params)
-
     def _open(self) -> duckdb.DuckDBPyConnection:
         with self._opening:
             if self._connection is None:
@@ -193,21 +168,53 @@ class DuckLakeWarehouse:
             config["threads"] = self.threads
         connection = duckdb.connect(config=config)
         connection.execute("set timezone = 'UTC'")
-        new = not self.catalog_file.exists()
-        with self.lock.held():
-            connection.execute(attach_sql(self.root))
-            connection.execute("set ducklake_default_data_inlining_row_limit = 0")
-            if new:
+        if _initialised(self.catalog_file):
+            _attach(connection, self.root)  # no lock: opening a lake to read must not wait for a writer
+        else:
+            with self.lock.held():
+                _attach(connection, self.root)
                 _initialise(connection)
         self._keepalive = sqlite3.connect(self.catalog_file, check_same_thread=False)
         self._keepalive.execute("select count(*) from ducklake_snapshot").fetchone()
         return connection
 
 
+@contextmanager
+def _all_or_nothing(cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    cursor.execute("begin")
+    try:
+        yield
+    except BaseException:
+        cursor.execute("rollback")
+        raise
+    cursor.execute("commit")
+
+
 def attach_sql(root: Path, *, read_only: bool = False) -> str:
     """The statement with which any DuckDB client joins the lake; what the README hands to analysts."""
-    options = f"DATA_PATH '{root / 'data'}', META_JOURNAL_MODE 'WAL', META_BUSY_TIMEOUT 30000"
-    return f"ATTACH 'ducklake:sqlite:{root / 'catalog.sqlite'}' AS {CATALOG} ({options}{', READ_ONLY' if read_only else ''})"
+    options = f"DATA_PATH {_quoted(root / 'data')}, META_JOURNAL_MODE 'WAL', META_BUSY_TIMEOUT 30000"
+    catalog = _quoted(f"ducklake:sqlite:{root / 'catalog.sqlite'}")
+    return f"ATTACH {catalog} AS {CATALOG} ({options}{', READ_ONLY' if read_only else ''})"
+
+
+def _quoted(text: object) -> str:
+    return "'" + str(text).replace("'", "''") + "'"
+
+
+def _attach(connection: duckdb.DuckDBPyConnection, root: Path) -> None:
+    connection.execute(attach_sql(root))
+    connection.execute("set ducklake_default_data_inlining_row_limit = 0")
+
+
+def _initialised(catalog_file: Path) -> bool:
+    """Whether `_initialise` has come to its end, in this process or in another."""
+    if not catalog_file.exists():
+        return False
+    with closing(sqlite3.connect(catalog_file)) as catalog:
+        tables = {name for (name,) in catalog.execute("select name from sqlite_master where type = 'table'")}
+        if "ducklake_schema" not in tables:
+            return False
+        return {name for (name,) in catalog.execute("select schema_name from ducklake_schema")} >= set(SCHEMAS)
 
 
 def _initialise(connection: duckdb.DuckDBPyConnection) -> None:
@@ -220,11 +227,6 @@ def _initialise(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(f"call {CATALOG}.set_option('{option}', {value})")
     for schema in SCHEMAS:
         connection.execute(f"create schema if not exists {CATALOG}.{schema}")
-
-
-def _inserted(result: duckdb.DuckDBPyConnection) -> int:
-    row = result.fetchone()
-    return int(row[0]) if row else 0
 
 
 _COLUMNS_SQL = (

@@ -1,8 +1,11 @@
 """Declarative automation: marts follow their sources by themselves, and never past a failed blocking check."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import dagster as dg
 
-from credit_risk_platform.defs.automation.jobs import MARTS
+from credit_risk_platform.defs.automation.jobs import MART_GROUPS
 
 INGESTION_CRON = "0 2 * * *"
 FEATURES_CRON = "0 4 * * *"
@@ -22,8 +25,11 @@ FOLLOW_SOURCES = (
 """Late or extra landings rebuild what depends on them at once, as soon as their checks are green."""
 
 
-def automate(definitions: dg.Definitions) -> dg.Definitions:
-    """Give every mart the `FOLLOW_SOURCES` condition."""
-    return definitions.map_asset_specs(
-        func=lambda spec: spec.replace_attributes(automation_condition=FOLLOW_SOURCES), selection=MARTS
-    )
+def automate(assets: Iterable[Any]) -> list[Any]:
+    """The same assets, every mart with the `FOLLOW_SOURCES` condition."""
+
+    def follow(spec: dg.AssetSpec) -> dg.AssetSpec:
+        is_mart = spec.group_name in MART_GROUPS
+        return spec.replace_attributes(automation_condition=FOLLOW_SOURCES) if is_mart else spec
+
+    return dg.map_asset_specs(follow, assets)

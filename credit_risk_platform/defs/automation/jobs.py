@@ -2,10 +2,11 @@
 
 import dagster as dg
 
-from credit_risk_platform.catalog import PORTFOLIO_DAYS, Gold, Group
+from credit_risk_platform.catalog import Group
 
 SOURCES = dg.AssetSelection.groups(Group.SOURCES)
-MARTS = dg.AssetSelection.groups(Group.STAGING, Group.FEATURES, Group.PORTFOLIO, Group.POLICY)
+MART_GROUPS = (Group.STAGING, Group.FEATURES, Group.PORTFOLIO, Group.POLICY)
+MARTS = dg.AssetSelection.groups(*MART_GROUPS)
 TRAINING = dg.AssetSelection.groups(Group.TRAINING)
 SCORING = dg.AssetSelection.groups(Group.SCORING)
 MONITORING = dg.AssetSelection.groups(Group.MONITORING)
@@ -54,5 +55,3 @@ JOBS = [
     gold_refresh,
 ]
 
-SCORED_PARTITIONS = PORTFOLIO_DAYS
-SCORES = Gold.PORTFOLIO_SCORES

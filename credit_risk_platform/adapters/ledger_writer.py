@@ -1,0 +1,184 @@
+"""Writing scores: the day's partition, the ledger rows and their seal, in one transaction or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from credit_risk_platform.adapters import ledger_sql
+from credit_risk_platform.adapters.ledger import (
+    LEDGER,
+    LEDGER_COLUMNS,
+    LINK_COLUMNS,
+    SCORE_COLUMNS,
+    SCORES,
+    SEALS,
+    LedgerError,
+    ScoreConflictError,
+    seal_of,
+)
+from credit_risk_platform.adapters.warehouse.base import Batches, Select, Transaction, Warehouse
+from credit_risk_platform.domain.provenance import GENESIS, Seal, bucket_digits, packed
+from credit_risk_platform.domain.scoring import SCORE_SCHEMA
+
+_LEDGER_TYPES = {name: f"null::{kind} as {name}" for name, kind in LEDGER_COLUMNS.items()}
+# Bound, so that the engine skips the data files of all other days: the ledger grows for years.
+_OF_THESE_DAYS = "old.as_of between ? and ?"
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What all rows of one write share. Times are naive UTC; `upstream` is JSON text."""
+
+    known_at: datetime
+    run_id: str
+    upstream: str
+    git_commit: str | None
+    code_hash: str
+
+
+@dataclass(frozen=True)
+class Written:
+    """`rows` scores in force for the partition, `appended` of them new to the ledger under `seal`."""
+
+    rows: int
+    appended: int
+    seal: Seal | None
+
+
+def write_scores(warehouse: Warehouse, batches: Iterable[pa.RecordBatch], as_of: date, stamp: Stamp) -> Written:
+    """Replace the scores of `as_of` and append those new to the ledger: both in one transaction, or neither.
+
+    `batches` have `SCORE_SCHEMA`, one row per loan. They are consumed, and hashed, before the writer lock is taken.
+    Writing the same scores twice equals writing them once. Raises `LedgerError` when a loan comes twice.
+    """
+    with warehouse.transaction({"scored": hashed(batches, stamp)}) as transaction:
+        _refuse_twice(transaction, "loan_id")
+        rows = transaction.replace(
+            SCORES, Select(f"select {', '.join(SCORE_COLUMNS)} from scored"), "as_of = ?", [as_of]
+        )
+        seal = append(transaction, stamp)
+    return Written(rows, seal.rows if seal else 0, seal)
+
+
+def hashed(batches: Iterable[pa.RecordBatch], stamp: Stamp) -> Batches:
+    """Score rows on their way into staged table `scored`, with `inputs_hash`, `score_id` and `content_hash`."""
+    schema = SCORE_SCHEMA.append(pa.field(ledger_sql.PACKED, pa.large_binary()))
+    stamped, params = _stamped(stamp)
+    sql = f"""
+        select {", ".join(SCORE_SCHEMA.names)}, inputs_hash, score_id, {ledger_sql.CONTENT_HASH} as content_hash
+        from (
+            select *, {ledger_sql.SCORE_ID} as score_id, {ledger_sql.CONTEXT_HASH} as context_hash
+            from (select *, {ledger_sql.INPUTS_HASH} as inputs_hash, {stamped} from incoming_rows)
+        )
+    """
+    return Batches(pa.RecordBatchReader.from_batches(schema, (with_packed(batch) for batch in batches)), sql, params)
+
+
+def with_packed(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with its numeric inputs once more as bytes, which is what is hashed."""
+    return batch.append_column(ledger_sql.PACKED, packed(batch.column("numeric_inputs")))
+
+
+def append(transaction: Transaction, stamp: Stamp) -> Seal | None:
+    """Append the scores of staged table `scored` that the ledger does not hold, and seal them.
+
+    The caller's transaction commits. Returns `None` when there was nothing new. Raises `ScoreConflictError` when a
+    score is there with another PD.
+    """
+    _refuse_twice(transaction, "score_id")
+    transaction.append(LEDGER, Select(f"select {', '.join(_LEDGER_TYPES.values())} limit 0"))
+    transaction.append(SEALS, _seal_table(None))
+    days = _days(transaction)
+    _refuse_conflicts(transaction, days)
+    last = _last_seal(transaction)
+    seal_no, previous = (last.seal_no + 1, last.seal_hash) if last else (1, GENESIS)
+    count = _stage_links(transaction, previous, days)
+    if not count:
+        return None
+    digest = transaction.query(ledger_sql.digest("links", "row_hash", bucket_digits(count)))["digest"][0].as_py()
+    stamped, params = _stamped(stamp)
+    new = f"select * exclude (content_hash), {stamped}, ?::bigint as seal_no from scored join links using (score_id)"
+    transaction.append(LEDGER, Select(new, [*params, seal_no]))
+    seal = Seal(seal_no, count, digest, previous, stamp.run_id, stamp.known_at)
+    transaction.append(SEALS, _seal_table(seal))
+    return seal
+
+
+def _stamped(stamp: Stamp) -> tuple[str, list[Any]]:
+    """Select list of what a score does not bring itself: the stamp as parameters, null for what is not known yet."""
+    own = {*SCORE_SCHEMA.names, "score_id", "inputs_hash", *LINK_COLUMNS}
+    rest = [name for name in LEDGER_COLUMNS if name not in own]
+    values = vars(stamp)
+    listed = [f"?::{LEDGER_COLUMNS[name]} as {name}" if name in values else _LEDGER_TYPES[name] for name in rest]
+    return ", ".join(listed), [values[name] for name in rest if name in values]
+
+
+def _refuse_twice(transaction: Transaction, key: str) -> None:
+    sql = f"""
+        select any_value(loan_id) as loan_id, count(*) as n
+        from scored group by {key} having n > 1 order by loan_id limit 1
+    """
+    for loan in transaction.query(sql).to_pylist():
+        raise LedgerError(
+            f"loan {loan['loan_id']} came {loan['n']} times in one batch of scores: the feature mart holds it "
+            "more than once. Mend the mart; nothing was written."
+        )
+
+
+def _days(transaction: Transaction) -> tuple[date, date]:
+    days = transaction.query("select min(as_of) as first, max(as_of) as last from scored").to_pylist()[0]
+    return days["first"], days["last"]
+
+
+def _refuse_conflicts(transaction: Transaction, days: tuple[date, date]) -> None:
+    conflict = transaction.query(
+        f"""
+        select new.score_id, new.loan_id, old.pd as then, new.pd as now
+        from scored as new
+        join {LEDGER} as old on old.score_id = new.score_id and {_OF_THESE_DAYS}
+        where old.pd is distinct from new.pd or old.band is distinct from new.band
+        order by score_id limit 1
+        """,
+        days,
+    ).to_pylist()
+    if conflict:
+        row = conflict[0]
+        raise ScoreConflictError(
+            f"score {row['score_id']} of loan {row['loan_id']} stands in the ledger with PD {row['then']!r}, the same "
+            f"inputs, bundle and policy now give {row['now']!r}: the scoring code or a band was changed without a new "
+            "version. Train a new bundle (or publish a new policy version) instead; nothing was written."
+        )
+
+
+def _stage_links(transaction: Transaction, previous: str, days: tuple[date, date]) -> int:
+    """Staged `links`: each row new to the ledger bound to the one before it in id order, the first to the last seal."""
+    known = f"select 1 from {LEDGER} as old where old.score_id = scored.score_id and {_OF_THESE_DAYS}"
+    fresh = f"select score_id, content_hash from scored where not exists ({known})"
+    chained = f"select *, lag(content_hash, 1, ?) over (order by score_id) as prev_hash from ({fresh})"
+    bound = f"select score_id, prev_hash, sha256(content_hash || prev_hash) as row_hash from ({chained})"
+    return transaction.stage("links", Select(bound, [previous, *days]))
+
+
+def _last_seal(transaction: Transaction) -> Seal | None:
+    rows = transaction.query(f"select * from {SEALS} order by seal_no desc limit 1").to_pylist()
+    return seal_of(rows[0]) if rows else None
+
+
+def _seal_table(seal: Seal | None) -> pa.Table:
+    schema = pa.schema(
+        [
+            ("seal_no", pa.int64()),
+            ("rows", pa.int64()),
+            ("digest", pa.string()),
+            ("previous", pa.string()),
+            ("run_id", pa.string()),
+            ("sealed_at", pa.timestamp("us")),
+            ("seal_hash", pa.string()),
+        ]
+    )
+    return pa.Table.from_pylist([{**vars(seal), "seal_hash": seal.seal_hash}] if seal else [], schema)

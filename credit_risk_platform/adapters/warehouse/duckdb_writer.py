@@ -1,0 +1,126 @@
+"""The writes of one DuckLake transaction, on the one connection that holds it.
+
+Belongs here: how a replace, an upsert or an append is said in DuckDB SQL. When a transaction begins and ends, and who
+may write, is `duckdb.py`'s business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from credit_risk_platform.adapters.warehouse.base import Batches, DuplicateKeyError, Rows, Select, Staged
+
+_INCOMING = "incoming_rows"
+_EVALUATED = "evaluated_rows"
+_WIDE = ("HUGEINT", "UHUGEINT")
+
+
+class DuckLakeTransaction:
+    """Implements `Transaction`. Handed out by `DuckLakeWarehouse.transaction`, never made by a room."""
+
+    def __init__(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        self._cursor = cursor
+        self._staged: set[str] = set()
+
+    def query(self, sql: str, params: Sequence[Any] = ()) -> pa.Table:
+        return self._cursor.execute(sql, list(params)).to_arrow_table()
+
+    def stage(self, name: str, rows: Staged) -> int:
+        if isinstance(rows, Select):
+            self._cursor.execute(f"create or replace temp table {name} as {rows.sql}", list(rows.params))
+        else:
+            self._stage_batches(name, rows if isinstance(rows, Batches) else Batches(rows.to_reader()))
+        self._staged.add(name)
+        return _first(self._cursor.execute(f"select count(*) from {name}"))
+
+    def replace_table(self, table: str, rows: Rows) -> int:
+        source, params = self._source(rows)
+        return _first(self._cursor.execute(f"create or replace table {table} as {source}", params))
+
+    def replace(self, table: str, rows: Rows, where: str, params: Sequence[Any] = ()) -> int:
+        source, own = self._prepared(table, rows)
+        self._cursor.execute(f"delete from {table} where {where}", list(params))
+        return _first(self._cursor.execute(f"insert into {table} by name {source}", own))
+
+    def upsert(self, table: str, rows: Rows, keys: Sequence[str]) -> int:
+        source, own = self._prepared(table, rows, keys)
+        same = _same_key(table, keys)
+        self._cursor.execute(f"delete from {table} where exists (select 1 from ({source}) as new where {same})", own)
+        return _first(self._cursor.execute(f"insert into {table} by name {source}", own))
+
+    def append(self, table: str, rows: Rows) -> int:
+        source, own = self._prepared(table, rows)
+        return _first(self._cursor.execute(f"insert into {table} by name {source}", own))
+
+    def append_missing(self, table: str, rows: Rows, keys: Sequence[str]) -> int:
+        source, own = self._prepared(table, rows, keys)
+        absent = f"not exists (select 1 from {table} where {_same_key(table, keys)})"
+        insert = f"insert into {table} by name select * from ({source}) as new where {absent}"
+        return _first(self._cursor.execute(insert, own))
+
+    def create_view(self, view: str, sql: str) -> None:
+        self._cursor.execute(f"create or replace view {view} as {sql}")
+
+    # ---------------------------------------------------------------- inside
+
+    def _stage_batches(self, name: str, batches: Batches) -> None:
+        # Batch by batch: memory is bounded by the batch, and by DuckDB's own spilling.
+        params = list(batches.params)
+        self._register(batches.rows.schema.empty_table())
+        self._cursor.execute(f"create or replace temp table {name} as {batches.sql}", params)
+        for batch in batches.rows:
+            self._register(pa.Table.from_batches([batch]))
+            self._cursor.execute(f"insert into {name} {batches.sql}", params)
+        self._cursor.unregister(_INCOMING)
+
+    def _register(self, rows: pa.Table) -> None:
+        self._cursor.register(_INCOMING, rows)
+
+    def _prepared(self, table: str, rows: Rows, keys: Sequence[str] = ()) -> tuple[str, list[Any]]:
+        """A query over rows that no delete can change any more; makes `table` if it is absent."""
+        if isinstance(rows, Select) and not any(name in rows.sql for name in self._staged):
+            self.stage(_EVALUATED, rows)
+            rows = Select(f"select * from {_EVALUATED}")
+        source, params = self._source(rows)
+        self._cursor.execute(f"create table if not exists {table} as select * from ({source}) limit 0", params)
+        if keys:
+            self._refuse_duplicates(table, source, params, keys)
+        return source, params
+
+    def _source(self, rows: Rows) -> tuple[str, list[Any]]:
+        """The query that gives `rows`, with integers wider than 64 bits as decimals: DuckLake keeps them as DOUBLE."""
+        if isinstance(rows, Select):
+            sql, params = rows.sql, list(rows.params)
+        else:
+            self._register(rows)
+            sql, params = f"select * from {_INCOMING}", []
+        described = self._cursor.execute(f"describe {sql}", params).fetchall()
+        wide = [name for name, engine_type, *_ in described if engine_type in _WIDE]
+        if not wide:
+            return sql, params
+        exact = ", ".join(f'"{name}"::decimal(38, 0) as "{name}"' for name in wide)
+        return f"select * replace ({exact}) from ({sql})", params
+
+    def _refuse_duplicates(self, table: str, source: str, params: list[Any], keys: Sequence[str]) -> None:
+        listed = ", ".join(keys)
+        twice = self._cursor.execute(
+            f"select {listed}, count(*) from ({source}) group by {listed} having count(*) > 1 order by all limit 1",
+            params,
+        ).fetchone()
+        if twice is not None:
+            key = ", ".join(f"{name}={value!r}" for name, value in zip(keys, twice, strict=False))
+            raise DuplicateKeyError(f"{table}: {twice[-1]} incoming rows share the key {key}; nothing was written")
+
+
+def _same_key(table: str, keys: Sequence[str]) -> str:
+    # `is not distinct from`: a null key equals itself, or a row without a key would be appended on every run.
+    return " and ".join(f"{table}.{key} is not distinct from new.{key}" for key in keys)
+
+
+def _first(result: duckdb.DuckDBPyConnection) -> int:
+    row = result.fetchone()
+    return int(row[0]) if row else 0

@@ -1,0 +1,190 @@
+"""`crp doctor`: each part the platform needs, whether it is there, and how to get it.
+
+A part is `ok`, `missing` (required: the command fails) or `skipped` (optional: says what goes without it).
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+
+from credit_risk_platform.cli.tables import new_table
+from credit_risk_platform.settings import PROJECT_ROOT, Settings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+DISK_NEEDED_GB = 2
+LOCKED = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
+COLOURS = {"ok": "green", "missing": "red bold", "skipped": "dim"}
+SNOWFLAKE = ("SNOWFLAKE_ACCOUNT", "SNOWFLAKE_USER", "SNOWFLAKE_PASSWORD")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the table."""
+
+    part: str
+    state: str
+    found: str
+    fix: str = ""
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Every finding, required parts first. A check that cannot even be made is itself a finding."""
+    for part, required, check in CHECKS:
+        try:
+            found, fix = check(settings)
+        except Exception as error:  # noqa: BLE001  whatever broke is what the doctor is asked to report
+            found, fix = "", f"{type(error).__name__}: {error}"
+        state = "ok" if not fix else "missing" if required else "skipped"
+        yield Finding(part, state, found, fix)
+
+
+def show(findings: Iterator[Finding], console: Console) -> bool:
+    """Print the table; True when nothing required is missing."""
+    table = new_table("crp doctor", ("part", "state", "found", "how to fix"))
+    missing = 0
+    for finding in findings:
+        colour = COLOURS[finding.state]
+        missing += finding.state == "missing"
+        table.add_row(finding.part, f"[{colour}]{finding.state}[/]", escape(finding.found), escape(finding.fix))
+    console.print(table)
+    console.print("All needed parts are here." if not missing else f"{missing} needed part(s) missing.")
+    return not missing
+
+
+# Each check returns (what was found, how to fix it or "" when nothing is to be fixed).
+
+
+def _python(_: Settings) -> tuple[str, str]:
+    found = ".".join(map(str, sys.version_info[:3]))
+    return found, "" if sys.version_info[:2] == (3, 11) else "install Python 3.11, then: rm -rf .venv && make demo"
+
+
+def _packages(_: Settings) -> tuple[str, str]:
+    """Installed versions against the lock; packages for other systems or pythons are not in the way."""
+    locked = dict(LOCKED.findall((PROJECT_ROOT / "requirements.lock").read_text()))
+    wrong = []
+    for name, wanted in locked.items():
+        try:
+            installed = version(name)
+        except PackageNotFoundError:
+            installed = "absent"
+        if installed != wanted:
+            wrong.append(f"{name} {installed}, locked {wanted}")
+    shown = "; ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
+    return shown or f"{len(locked)} packages as locked", "touch requirements.lock && make demo" if wrong else ""
+
+
+def _extensions(_: Settings) -> tuple[str, str]:
+    import duckdb
+
+    from credit_risk_platform.adapters.warehouse.extensions import EXTENSIONS, extension_directory
+
+    with tempfile.TemporaryDirectory() as folder, duckdb.connect() as connection:
+        connection.execute(f"set extension_directory = '{extension_directory(Path(folder))}'")
+        connection.execute("set autoinstall_known_extensions = false")
+        for extension in EXTENSIONS:
+            connection.execute(f"load {extension}")
+    return f"DuckDB {duckdb.__version__} with {', '.join(EXTENSIONS)}", ""
+
+
+def _dbt(settings: Settings) -> tuple[str, str]:
+    program = shutil.which("dbt", path=settings.environment()["PATH"])
+    fix = "touch requirements.lock && make demo"
+    return (f"dbt-core {version('dbt-core')}", "") if program else ("", fix)
+
+
+def _home(settings: Settings) -> tuple[str, str]:
+    place = _nearest_existing(settings.home)
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            return str(settings.home), ""
+    except OSError as error:
+        return str(settings.home), f"{place}: {error.strerror}. Choose another: --home DIR or CRP_HOME"
+
+
+def _disk(settings: Settings) -> tuple[str, str]:
+    free = shutil.disk_usage(_nearest_existing(settings.home)).free / 1e9
+    fix = f"free some: a demo needs {DISK_NEEDED_GB} GB" if free < DISK_NEEDED_GB else ""
+    return f"{free:.0f} GB free", fix
+
+
+def _warehouse(settings: Settings) -> tuple[str, str]:
+    from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
+
+    if not (settings.paths.warehouse / "catalog.sqlite").exists():
+        return "made by the first run", ""
+    warehouse = DuckLakeWarehouse(settings.paths.warehouse)
+    try:
+        return f"{settings.paths.warehouse}, snapshot {warehouse.snapshot()}", ""
+    finally:
+        warehouse.close()
+
+
+def _ports(settings: Settings) -> tuple[str, str]:
+    from credit_risk_platform.cli.probes import announced
+    from credit_risk_platform.cli.processes import free_port
+
+    if running := announced(settings):
+        return "this home is served at " + ", ".join(running.values()), ""
+    wanted = {"Dagster": settings.dagster_port, "MLflow": settings.mlflow_port}
+    ports = {name: free_port(settings.host, port) for name, port in wanted.items()}
+    texts = [f"{name} {p}" + ("" if p == wanted[name] else f" ({wanted[name]} is taken)") for name, p in ports.items()]
+    return ", ".join(texts), ""
+
+
+def _java(_: Settings) -> tuple[str, str]:
+    fix = "only the Kafka demo and the Spark benchmark need it: apt-get install openjdk-17-jre-headless"
+    program = shutil.which("java")
+    if program is None:
+        return "", fix
+    said = subprocess.run([program, "-version"], capture_output=True, text=True, timeout=20, check=False).stderr
+    release = re.search(r'version "(\d+)', said)
+    return said.splitlines()[0] if said else program, "" if release and int(release[1]) >= 17 else fix
+
+
+def _maven(_: Settings) -> tuple[str, str]:
+    program = shutil.which("mvn")
+    return program or "", "" if program else "only the Kafka demo needs it: apt-get install maven"
+
+
+def _chromium(_: Settings) -> tuple[str, str]:
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    return program or "", "" if program else "only docs/screenshots.py needs it: apt-get install chromium"
+
+
+def _snowflake(settings: Settings) -> tuple[str, str]:
+    absent = ", ".join(name for name in SNOWFLAKE if not settings.environment().get(name))
+    return ("", f"only CRP_TARGET=snowflake needs {absent}") if absent else ("credentials are set", "")
+
+
+def _nearest_existing(path: Path) -> Path:
+    return next(p for p in (path, *path.parents) if p.exists())
+
+
+CHECKS: tuple[tuple[str, bool, Callable[[Settings], tuple[str, str]]], ...] = (
+    ("Python 3.11", True, _python),
+    ("Python packages", True, _packages),
+    ("DuckDB extensions", True, _extensions),
+    ("dbt", True, _dbt),
+    ("home is writable", True, _home),
+    ("disk space", True, _disk),
+    ("warehouse", True, _warehouse),
+    ("ports", True, _ports),
+    ("Java 17", False, _java),
+    ("Maven", False, _maven),
+    ("Chromium", False, _chromium),
+    ("Snowflake", False, _snowflake),
+)

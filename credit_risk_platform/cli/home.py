@@ -1,0 +1,58 @@
+"""A home is the folder that holds everything one portfolio made. Here: find its settings, make it ready for Dagster.
+
+A home remembers which book it was made from (`crp.env`), so that `crp score` after `crp demo --source lendingclub`
+means the same book. Precedence: options, environment, what the home remembers, the project's `.env`, defaults.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from credit_risk_platform.settings import PROJECT_ROOT, Settings
+
+REMEMBERED = ("portfolio_source", "lending_club_path", "macro_path", "synthetic_loans", "seed")
+
+
+class CommandError(Exception):
+    """Ends a command with exit code 1; the message says what is wrong and what to do. `main` prints it."""
+
+
+def open_home(home: Path | None = None, *, recall: bool = True, **chosen: Any) -> Settings:
+    """Settings of a home, without touching it. `chosen` options that are None stand aside for the other sources."""
+    options = {name: value for name, value in chosen.items() if value is not None}
+    if home is not None:
+        options["home"] = home
+    try:
+        place = Settings(**options).home
+        files = (PROJECT_ROOT / ".env", place / "crp.env") if recall else (PROJECT_ROOT / ".env",)
+        return Settings(_env_file=files, **{**options, "home": place})
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']} (got {e['input']!r})" for e in error.errors())
+        raise CommandError(f"a setting is wrong: {problems}") from error
+
+
+def prepare_home(settings: Settings) -> None:
+    """Make the folders and put the project's `dagster.yaml` into DAGSTER_HOME. Doing it again changes nothing."""
+    paths = settings.paths
+    try:
+        for folder in (paths.dagster, paths.landing, logs(settings)):
+            folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(PROJECT_ROOT / "dagster.yaml", paths.dagster / "dagster.yaml")
+    except OSError as error:
+        raise CommandError(f"{paths.home} cannot be written: {error.strerror}. Choose another: --home DIR") from error
+
+
+def remember(settings: Settings) -> None:
+    """Write down which book this home was made from. No secret is among these settings."""
+    values = {name: getattr(settings, name) for name in REMEMBERED}
+    lines = [f"CRP_{name.upper()}={value}" for name, value in values.items() if value is not None]
+    (settings.paths.home / "crp.env").write_text("\n".join(lines) + "\n")
+
+
+def logs(settings: Settings) -> Path:
+    """Where the output of every process we start goes."""
+    return settings.paths.home / "logs"

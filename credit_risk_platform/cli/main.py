@@ -1,0 +1,199 @@
+"""`crp`: every command of the platform. Each one parses, calls one function and turns its answer into an exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from datetime import date, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from credit_risk_platform.settings import PortfolioSource
+
+app = typer.Typer(
+    help="Credit risk on one asset graph: loan data in, governed scores out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+console = Console(highlight=False)
+
+Home = Annotated[
+    Path | None, typer.Option(help="Folder that holds everything a portfolio made (default: data, or CRP_HOME).")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program instead of tables.")]
+Day = Annotated[datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], help="As-of date, YYYY-MM-DD.")]
+
+
+class Source(StrEnum):
+    """Names of the portfolio on the command line."""
+
+    SYNTHETIC = "synthetic"
+    LENDING_CLUB = "lending_club"
+    LENDINGCLUB = "lendingclub"
+    LANDING = "landing"
+
+    @property
+    def portfolio(self) -> PortfolioSource:
+        from credit_risk_platform.settings import PortfolioSource
+
+        return PortfolioSource("lending_club" if self is Source.LENDINGCLUB else self.value)
+
+
+@app.command()
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="End after the run instead of serving the result.")] = False,
+    source: Annotated[Source | None, typer.Option(help="Which book to build (default: synthetic).")] = None,
+    path: Annotated[Path | None, typer.Option(help="File with the loans, for lendingclub and landing.")] = None,
+    loans: Annotated[int | None, typer.Option(min=100, help="Size of the synthetic book.")] = None,
+    home: Home = None,
+) -> None:
+    """From nothing to scores: land, build marts, train, promote, score, watch for drift; then serve it."""
+    from credit_risk_platform.cli import serving
+    from credit_risk_platform.cli.demo import demo_settings, run_demo
+
+    with _command():
+        settings = demo_settings(home, source.portfolio if source else None, path, loans, serve=not once)
+        serving.refuse_second(settings)
+        if not once:
+            settings = serving.reserve_ports(settings, console)
+        if not run_demo(settings, console, path):
+            raise typer.Exit(1)
+        if not once:
+            with contextlib.suppress(KeyboardInterrupt):
+                serving.serve(settings, console)
+            console.print("Stopped.")
+
+
+@app.command()
+def dev(home: Home = None) -> None:
+    """Dagster on this home for working on the code: reloads definitions from the UI."""
+    from credit_risk_platform.cli.home import open_home, prepare_home
+    from credit_risk_platform.cli.serving import develop, refuse_second
+
+    with _command():
+        settings = open_home(home)
+        refuse_second(settings)
+        prepare_home(settings)
+        raise typer.Exit(develop(settings))
+
+
+@app.command()
+def doctor(home: Home = None) -> None:
+    """Look at every part the platform needs: ok, missing, how to fix. Exit code 1 when a required one is missing."""
+    from credit_risk_platform.cli.doctor import examine, show
+    from credit_risk_platform.cli.home import open_home
+
+    with _command():
+        raise typer.Exit(0 if show(examine(open_home(home)), console) else 1)
+
+
+@app.command()
+def status(home: Home = None, as_json: AsJson = False) -> None:
+    """Servers, the last materialisation and checks of each asset, and the champion. Works with everything down."""
+    from credit_risk_platform.cli.home import open_home
+    from credit_risk_platform.cli.status import collect, show
+
+    with _command():
+        found = collect(open_home(home))
+        _print_json(found.as_dict()) if as_json else show(found, console)
+
+
+@app.command()
+def validate(
+    file: Annotated[Path, typer.Argument(help="A loan file, as it would be put into the drop folder.")],
+) -> None:
+    """Check a loan file without landing it: what would land, what would be rejected and why."""
+    from credit_risk_platform.cli.validate import validate_file
+
+    with _command():
+        raise typer.Exit(0 if validate_file(file, console) else 1)
+
+
+@app.command()
+def train(home: Home = None) -> None:
+    """Train the candidates on the present marts and promote the best, if the checks allow it."""
+    with _command():
+        _run(home, "model_training")
+
+
+@app.command()
+def score(day: Day = None, home: Home = None) -> None:
+    """Score every loan open on a day and write the ledger (default: the last day the book knows of)."""
+    with _command():
+        _run(home, "portfolio_scoring", scored=True, day=day.date() if day else None)
+
+
+@app.command()
+def replay(
+    score_id: Annotated[str | None, typer.Argument(help="Id of a row of the score ledger.")] = None,
+    sample: Annotated[int | None, typer.Option(min=1, help="Replay this many random rows instead.")] = None,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compute a score again from its ledger row and its model bundle; exit code 1 when a bit differs."""
+    from credit_risk_platform.cli.home import CommandError, open_home
+    from credit_risk_platform.cli.replay import replay_one, replay_sample
+
+    with _command():
+        settings = open_home(home)
+        if (score_id is None) == (sample is None):
+            raise CommandError("give one SCORE_ID, or --sample N")
+        found = replay_one(settings, score_id) if score_id else replay_sample(settings, sample or 0)
+        _print_json(found.as_dict()) if as_json else found.show(console)
+        raise typer.Exit(0 if found.equal else 1)
+
+
+def _run(home: Path | None, job: str, *, scored: bool = False, day: date | None = None) -> None:
+    """One job on a home, with its progress; exit code 1 when it failed."""
+    from credit_risk_platform.cli.demo import portfolio_as_of, report_failure
+    from credit_risk_platform.cli.home import open_home, prepare_home
+    from credit_risk_platform.cli.progress import ProgressLines
+    from credit_risk_platform.cli.runs import run_job
+
+    settings = open_home(home)
+    prepare_home(settings)
+    partition = (day or portfolio_as_of(settings)).isoformat() if scored else None
+    lines = ProgressLines(console)
+    outcome = run_job(settings, job, lines, partition)
+    if not outcome.succeeded:
+        report_failure(outcome, lines, console)
+        raise typer.Exit(1)
+    console.print(f"{job} succeeded in {outcome.seconds:.0f} s")
+
+
+@contextlib.contextmanager
+def _command() -> Iterator[None]:
+    """Errors a user can mend become one message and exit code 1; TERM ends a command as Ctrl-C does."""
+    from credit_risk_platform.cli.home import CommandError
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    # Set also for INT: a background job of a shell inherits it as "ignore".
+    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    except CommandError as error:
+        Console(stderr=True, highlight=False).print(f"crp: {error}", style="red", markup=False, soft_wrap=True)
+        raise typer.Exit(1) from error
+    except KeyboardInterrupt:
+        console.print("Interrupted.")
+        raise typer.Exit(130) from None
+
+
+def _print_json(value: object) -> None:
+    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+
+
+if __name__ == "__main__":
+    app()

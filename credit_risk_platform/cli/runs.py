@@ -1,0 +1,110 @@
+"""Run a named job and follow it event by event. The run is a normal Dagster run: it is in the UI and in the history."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from credit_risk_platform.cli.home import logs
+from credit_risk_platform.settings import PROJECT_ROOT, Settings
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance, EventLogEntry
+
+POLL_SECONDS = 0.3
+INTERRUPT_GRACE_SECONDS = 30.0
+RAISED = re.compile(r"^[A-Za-z_][\w.]*(Error|Exception|Interrupt)\b")
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """How a run ended. `log` holds everything its process printed."""
+
+    run_id: str
+    job: str
+    exit_code: int
+    seconds: float
+    log: Path
+
+    @property
+    def succeeded(self) -> bool:
+        return self.exit_code == 0
+
+    def last_words(self) -> str:
+        """Why the process ended, for a run that could not record it: the last error it printed, or the signal."""
+        if self.exit_code < 0:
+            reason = " (most likely out of memory)" if -self.exit_code == signal.SIGKILL else ""
+            return f"the run's process was ended by {signal.Signals(-self.exit_code).name}{reason}"
+        printed = self.log.read_text(errors="replace").splitlines()
+        raised = [number for number, line in enumerate(printed) if RAISED.match(line)]
+        return "\n".join(printed[raised[-1] :] if raised else printed[-5:])
+
+
+def run_job(
+    settings: Settings, job: str, listener: Callable[[EventLogEntry], None], partition: str | None = None
+) -> RunOutcome:
+    """Run `job` in a process of its own; `listener` gets each event as it happens. Ctrl-C ends the run, then raises."""
+    import dagster as dg
+
+    run_id = str(uuid.uuid4())
+    log = logs(settings) / f"run-{run_id}.log"
+    started = time.monotonic()
+    # Opened before the process starts: two processes that create Dagster's tables at once would race.
+    with dg.DagsterInstance.from_config(str(settings.paths.dagster)) as instance, log.open("wb") as output:
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "credit_risk_platform.cli.worker", job, run_id, *([partition] if partition else [])],
+            env=settings.environment(),
+            cwd=PROJECT_ROOT,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # the terminal's Ctrl-C reaches us alone; we pass it on once
+        )
+        try:
+            for entry in _events(instance, run_id, worker):
+                listener(entry)
+        except BaseException:
+            _interrupt(worker)
+            raise
+        finally:
+            _settle(instance, run_id)
+    seconds = time.monotonic() - started
+    return RunOutcome(run_id, job, worker.returncode, seconds, log)
+
+
+def _events(instance: DagsterInstance, run_id: str, worker: subprocess.Popen[bytes]) -> Iterator[EventLogEntry]:
+    """Events in order, until the worker has ended and its last event has been given out."""
+    cursor: str | None = None
+    ended = False
+    while not ended:
+        ended = worker.poll() is not None
+        if instance.has_run(run_id):
+            page = instance.get_records_for_run(run_id, cursor=cursor)
+            cursor = page.cursor
+            yield from (record.event_log_entry for record in page.records)
+        if not ended:
+            time.sleep(POLL_SECONDS)
+
+
+def _interrupt(worker: subprocess.Popen[bytes]) -> None:
+    if worker.poll() is None:
+        worker.send_signal(signal.SIGINT)  # Dagster ends the step and marks the run itself
+        try:
+            worker.wait(INTERRUPT_GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            worker.kill()
+            worker.wait()
+
+
+def _settle(instance: DagsterInstance, run_id: str) -> None:
+    """A worker that was killed could not say so: leave no run that looks alive for ever."""
+    run = instance.get_run_by_id(run_id)
+    if run is not None and not run.is_finished:
+        instance.report_run_failed(run, "The run's process ended before the run did (killed, or out of memory).")

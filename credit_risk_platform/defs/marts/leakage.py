@@ -1,0 +1,39 @@
+"""The leakage guard's wiring: dbt's compiled project on one side, the contracts and the registry on the other."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from credit_risk_platform.adapters.column_lineage import ColumnLineage, read_lineage
+from credit_risk_platform.adapters.dbt_project import DbtWorkspace
+from credit_risk_platform.domain.features import MARTS, of_stages
+from credit_risk_platform.domain.leakage import (
+    ROWS,
+    Column,
+    Finding,
+    Purpose,
+    judge_registry,
+    judge_trails,
+    source_columns,
+    source_stages,
+)
+
+MART = "application_features"
+KEYS = ("loan_id", "source_system", "subject_token", "decision_date", "issue_month", "meets_credit_policy")
+"""Columns of the mart that say which loan and when, and that no model reads."""
+
+
+def project_lineage(workspace: DbtWorkspace, manifest: Mapping[str, Any]) -> ColumnLineage:
+    """Column lineage of every dbt model, down to the bronze columns of the contracts."""
+    return read_lineage(manifest, source_columns(), workspace.source)
+
+
+def audit(
+    workspace: DbtWorkspace, manifest: Mapping[str, Any], purpose: Purpose = Purpose.APPLICATION
+) -> tuple[Finding, ...]:
+    """Every reason why a column of the application mart may not be used. Static: it needs no data and no connection."""
+    lineage = project_lineage(workspace, manifest)
+    relation = f"gold.{MART}"
+    registered = [feature.name for feature in of_stages(*MARTS[MART])]
+    built = [name for name in lineage.columns(relation) if name != ROWS]
+    trails = {name: lineage.trails(Column(relation, name)) for name in built if name not in KEYS}
+    return (*judge_registry(built, KEYS, registered), *judge_trails(trails, source_stages(), purpose))

@@ -1,0 +1,84 @@
+"""What the UI shows about a mart: rows, columns and where each came from, a look at the first rows, how to connect."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from credit_risk_platform.adapters.column_lineage import ColumnLineage
+from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse, attach_sql
+
+HIDDEN = frozenset({"subject_token"})
+PREVIEWED_SCHEMA = "gold"
+NOT_PREVIEWED = frozenset({"gold.restricted_attributes"})
+
+
+class MartMetadata:
+    """Metadata of one build's tables, read from the warehouse while the build goes on."""
+
+    def __init__(self, warehouse: DuckLakeWarehouse, manifest: Mapping[str, Any], lineage: ColumnLineage) -> None:
+        self.warehouse = warehouse
+        self.manifest = manifest
+        self.lineage = lineage
+
+    def of(self, unique_id: str) -> dict[str, Any]:
+        node = self.manifest["nodes"][unique_id]
+        table = f"{node['schema']}.{node['name']}"
+        metadata: dict[str, Any] = {
+            "dagster/row_count": self.warehouse.count(table),
+            "dagster/table_name": f"lake.{table}",
+            "dagster/column_schema": self._schema(table, node),
+            "dagster/column_lineage": self._lineage(table),
+        }
+        if node["schema"] == PREVIEWED_SCHEMA and table not in NOT_PREVIEWED:
+            metadata["preview"] = dg.MetadataValue.md(self._preview(table))
+        return metadata
+
+    def _schema(self, table: str, node: Mapping[str, Any]) -> dg.TableSchema:
+        described = {name: column.get("description") or None for name, column in node["columns"].items()}
+        columns = self.warehouse.columns(table).items()
+        return dg.TableSchema([dg.TableColumn(name, type_, description=described.get(name)) for name, type_ in columns])
+
+    def _lineage(self, table: str) -> dg.TableColumnLineage:
+        found = self.lineage.columns(table)
+        return dg.TableColumnLineage(
+            {
+                name: [dg.TableColumnDep(parent.relation.split("."), parent.name) for parent in parents]
+                for name, parents in found.items()
+            }
+        )
+
+    def _preview(self, table: str) -> str:
+        shown = [name for name in self.warehouse.columns(table) if name not in HIDDEN]
+        listed = ", ".join(f'"{name}"' for name in shown)
+        return markdown(self.warehouse.query(f"select {listed} from {table} order by 1 limit 5"))
+
+
+def markdown(rows: pa.Table | Sequence[Mapping[str, Any]]) -> str:
+    """Rows as a markdown table, for metadata."""
+    records = rows.to_pylist() if isinstance(rows, pa.Table) else list(rows)
+    names = rows.column_names if isinstance(rows, pa.Table) else list(records[0]) if records else []
+    lines = [_line(names), _line(["---"] * len(names)), *(_line(_cell(record[n]) for n in names) for record in records)]
+    return "\n".join(lines)
+
+
+def how_to_connect(root: Path, published: Path) -> str:
+    """Two ways for an analyst to reach the marts, in any DuckDB client."""
+    return (
+        "**Live, while runs write** (DuckDB 1.5.5 with the `ducklake` and `sqlite_scanner` extensions):\n\n"
+        f"```sql\nSET extension_directory = '{root / 'ext'}';\n{attach_sql(root, read_only=True)};\n"
+        "SELECT * FROM lake.gold.loan_outcomes LIMIT 10;\n```\n\n"
+        "**A plain DuckDB file** for any other tool (a copy made by this asset; open it read-only):\n\n"
+        f"```sql\nATTACH '{published}' AS marts (READ_ONLY);\nSELECT * FROM marts.gold.loan_outcomes LIMIT 10;\n```"
+    )
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(value: Any) -> str:
+    text = f"{value:.6g}" if isinstance(value, float) else "" if value is None else str(value)
+    return text.replace("|", "\\|")

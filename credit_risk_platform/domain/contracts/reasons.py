@@ -1,0 +1,39 @@
+"""Why one row goes to quarantine, and what to tell the person who has to mend it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Stored with every reject; one reject per row and column."""
+
+    JUNK_LINE = "junk_line"
+    WRONG_COLUMN_COUNT = "wrong_column_count"
+    BROKEN_QUOTE = "broken_quote"
+    BAD_ENCODING = "bad_encoding"
+    LINE_TOO_LONG = "line_too_long"
+    REQUIRED_BLANK = "required_blank"
+    UNPARSABLE = "unparsable"
+    IMPOSSIBLE_DATE = "impossible_date"
+    OUT_OF_RANGE = "out_of_range"
+    DUPLICATE_ID = "duplicate_id"
+
+    @property
+    def next_step(self) -> str:
+        """The advice where no column adds to it."""
+        return _NEXT_STEPS[self]
+
+
+_NEXT_STEPS = {
+    Reason.JUNK_LINE: "Nothing to do if it is a notice or a total; otherwise mend the row in the file.",
+    Reason.WRONG_COLUMN_COUNT: "Look for a missing or an extra separator in this row, or for unquoted commas.",
+    Reason.BROKEN_QUOTE: "Double the quotes inside the quoted value of this row.",
+    Reason.BAD_ENCODING: "Save the file as UTF-8.",
+    Reason.LINE_TOO_LONG: "Look for a line break that is missing in this row.",
+    Reason.REQUIRED_BLANK: "Fill in the value: a loan cannot be used without it.",
+    Reason.UNPARSABLE: "Write the value as the contract spells it.",
+    Reason.IMPOSSIBLE_DATE: "Correct the date.",
+    Reason.OUT_OF_RANGE: "Correct the value or its unit.",
+    Reason.DUPLICATE_ID: "Keep one row per loan: the first one landed.",
+}

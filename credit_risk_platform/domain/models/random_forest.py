@@ -1,0 +1,68 @@
+"""Random forest: 150 trees of middling depth on bootstrap samples. Does not scale to every row of a large book."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from credit_risk_platform.domain.models import skops_format
+from credit_risk_platform.domain.models.base import CreditModel, Progress
+from credit_risk_platform.domain.models.frame import FeatureTable
+from credit_risk_platform.domain.models.preprocessing import Style
+
+FOREST = "forest.skops"
+TRUSTED = ("sklearn.tree._tree.Tree",)
+
+
+class RandomForest(CreditModel):
+    """scikit-learn's forest. Predicts single-threaded: threads would add the trees in the order they finish."""
+
+    name = "random_forest"
+    scales = False
+    style = Style.FILLED
+    default_params: ClassVar[Mapping[str, Any]] = {
+        "n_estimators": 150,
+        "max_depth": 10,
+        "min_samples_leaf": 100,
+        "max_features": 0.3,
+        "threads": 2,
+    }
+    search_space: ClassVar[Mapping[str, Sequence[Any]]] = {
+        "max_depth": (6, 8, 10),
+        "min_samples_leaf": (50, 100, 200),
+        "max_features": ("sqrt", 0.2, 0.4),
+    }
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._forest: Any = None
+
+    def _fit(
+        self,
+        train: FeatureTable,
+        y: np.ndarray,
+        stopping: tuple[FeatureTable, np.ndarray] | None,
+        seed: int,
+        on_progress: Progress,
+    ) -> None:
+        from sklearn.ensemble import RandomForestClassifier
+
+        options = {name: value for name, value in self.params.items() if name != "threads"}
+        forest = RandomForestClassifier(**options, random_state=seed, n_jobs=self.params["threads"])
+        forest.fit(self.design(train), y)
+        self._forest = forest.set_params(n_jobs=1)
+        on_progress(f"{self.name}: {len(forest.estimators_)} trees grown")
+
+    def _predict(self, design: np.ndarray) -> np.ndarray:
+        return np.asarray(self._forest.predict_proba(design)[:, 1])
+
+    def _column_weights(self) -> np.ndarray:
+        return np.asarray(self._forest.feature_importances_)
+
+    def _save(self) -> dict[str, bytes]:
+        return {FOREST: skops_format.dump(self._forest)}
+
+    def _load(self, files: Mapping[str, bytes]) -> None:
+        self._forest = skops_format.load(files[FOREST], trusted=TRUSTED)

@@ -1,0 +1,20 @@
+{#-
+  How steady an income is, from 0 to 1: the weighted mean of what is known of
+    0.5  years with the employer, capped at ten, divided by ten
+    0.3  one minus the coefficient of variation of twelve months' income, floored at zero
+    0.2  one minus job changes in five years, capped at five, divided by five
+  Rises with employment length while the rest stays put. Null when nothing is known.
+-#}
+{% macro income_stability(years, variation, job_changes) -%}
+    (
+        coalesce(0.5 * least(cast({{ years }} as double), 10.0) / 10.0, 0.0)
+        + coalesce(0.3 * (1.0 - least(cast({{ variation }} as double), 1.0)), 0.0)
+        + coalesce(0.2 * (1.0 - least(cast({{ job_changes }} as double), 5.0) / 5.0), 0.0)
+    )
+    / nullif(
+        case when {{ years }} is not null then 0.5 else 0.0 end
+        + case when {{ variation }} is not null then 0.3 else 0.0 end
+        + case when {{ job_changes }} is not null then 0.2 else 0.0 end,
+        0.0
+    )
+{%- endmacro %}

@@ -1,0 +1,1 @@
+{{ staged_loans('landing_loans') }}

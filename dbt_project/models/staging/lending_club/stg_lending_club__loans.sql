@@ -1,0 +1,1 @@
+{{ staged_loans('lending_club_loans') }}

@@ -1,0 +1,1 @@
+{{ staged_loans('synthetic_loans') }}

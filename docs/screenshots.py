@@ -1,0 +1,78 @@
+"""Pictures of the running UI for the README: `.venv/bin/python docs/screenshots.py --home data`.
+
+Starts Dagster's web server on a home that a demo has filled, opens the pages in headless Chromium and writes
+`docs/images/*.png`. The code server reads the same settings as every other command on that home.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from credit_risk_platform.cli.home import CommandError, open_home
+from credit_risk_platform.cli.processes import Servers, free_port
+from credit_risk_platform.cli.serving import start_dagster
+
+IMAGES = Path(__file__).parent / "images"
+GRAPH_MILLISECONDS, PAGE_MILLISECONDS = 40_000, 20_000
+
+GRAPH = {
+    "lineage": ("assets/models/champion?view=lineage&lineageScope=upstream&lineageDepth=12", "2600,1400"),
+}
+PAGES = {
+    "groups": ("asset-groups", "2000,1100"),
+    "bronze_loans": ("assets/bronze/{source}_loans?view=overview", "1800,1300"),
+    "application_features": ("assets/gold/application_features?view=overview", "1800,1300"),
+    "application_features_checks": ("assets/gold/application_features?view=checks", "1800,1300"),
+    "leaderboard": ("assets/models/leaderboard?view=overview", "1800,1300"),
+    "champion": ("assets/models/champion?view=overview", "1800,1300"),
+    "portfolio_scores": ("assets/gold/portfolio_scores?view=overview", "1800,1300"),
+    "automation": ("automation", "1800,900"),
+}
+# Every switch that keeps a headless browser off the network and out of the user's profile.
+FLAGS = [
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+]
+
+
+def main(
+    home: Annotated[Path | None, typer.Option(help="A home that a demo has filled.")] = None,
+    only: Annotated[str, typer.Option(help="Name of one picture; all when empty.")] = "",
+) -> None:
+    """Take every picture, or one of them."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        raise CommandError("Chromium is missing: apt-get install chromium")
+    settings = open_home(home)
+    settings = settings.model_copy(update={"dagster_port": free_port(settings.host, settings.dagster_port)})
+    IMAGES.mkdir(exist_ok=True)
+    with Servers(settings) as servers:
+        url = start_dagster(settings, servers, automate=False)
+        for name, (page, size) in {**GRAPH, **PAGES}.items():
+            if only in ("", name):
+                budget = GRAPH_MILLISECONDS if name in GRAPH else PAGE_MILLISECONDS
+                address = f"{url}/{page.format(source=settings.portfolio_source.value)}"
+                photograph(chromium, address, IMAGES / f"{name}.png", size, budget)
+
+
+def photograph(chromium: str, url: str, target: Path, size: str, milliseconds: int) -> None:
+    """One page as PNG, after it had `milliseconds` of its own time to load and to draw."""
+    with tempfile.TemporaryDirectory() as profile:
+        subprocess.run(
+            [chromium, *FLAGS, f"--user-data-dir={profile}", f"--window-size={size}",
+             f"--virtual-time-budget={milliseconds}", f"--screenshot={target}", url],
+            check=True,
+            capture_output=True,
+            timeout=180,
+        )  # fmt: skip
+    print(f"{target.name}: {target.stat().st_size // 1024} kB  {url}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,44 @@
+"""What every test shares: real data if it is there, a home of its own, and nothing of the developer's environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from credit_risk_platform.settings import PROJECT_ROOT, Settings
+
+OWN_VARIABLES = ("CRP_", "DAGSTER_", "DBT_", "MLFLOW_", "SNOWFLAKE_")
+DATASETS = Path(os.environ.get("CRP_TEST_DATASETS", PROJECT_ROOT.parent / "shared" / "datasets"))
+
+
+def pytest_configure() -> None:
+    """Before any import: the tests answer to their own settings, and no library phones home."""
+    for name in [name for name in os.environ if name.startswith(OWN_VARIABLES)]:
+        del os.environ[name]
+    os.environ.update(DO_NOT_TRACK="true", MLFLOW_DISABLE_TELEMETRY="true", MPLBACKEND="agg")
+    Settings.model_config["env_file"] = None
+
+
+@pytest.fixture(scope="session")
+def datasets() -> Path:
+    """The public data sets that the project does not ship: LendingClub's files, FRED's series."""
+    if not DATASETS.is_dir():
+        pytest.skip(f"real data sets are not at {DATASETS}: set CRP_TEST_DATASETS to the folder that holds them")
+    return DATASETS
+
+
+@pytest.fixture(autouse=True)
+def _stay_in_place() -> Iterator[None]:
+    """dagster-dbt leaves the process in another directory; the next test must not notice."""
+    place = Path.cwd()
+    yield
+    os.chdir(place)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """A small home of its own: 2,000 synthetic loans, no tuning, few bootstrap samples."""
+    return Settings(home=tmp_path / "home", synthetic_loans=2_000, tuning_trials=0, bootstrap_samples=20)

@@ -1,0 +1,143 @@
+"""What runs by itself, when, and what it never runs past."""
+
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from credit_risk_platform.catalog import Bronze
+from credit_risk_platform.defs.automation import jobs
+from credit_risk_platform.defs.automation.conditions import automate
+from credit_risk_platform.defs.automation.schedules import build_schedules
+from credit_risk_platform.settings import SchedulePreset, Settings
+
+DAYTIME = dt.datetime(2026, 3, 2, 10, 0, tzinfo=dt.UTC)
+MART = dg.AssetKey(["gold", "mart"])
+
+
+class LandingConfig(dg.Config):
+    good: bool = True
+
+
+@dg.asset(key=Bronze.SYNTHETIC_LOANS, group_name="sources", check_specs=[
+    dg.AssetCheckSpec("schema_contract", asset=Bronze.SYNTHETIC_LOANS, blocking=True)
+])  # fmt: skip
+def loans(config: LandingConfig) -> dg.MaterializeResult:
+    return dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=config.good, check_name="schema_contract")])
+
+
+@dg.asset(key=MART, group_name="features", deps=[loans])
+def mart() -> None: ...
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.instance_for_test() as test_instance:
+        yield test_instance
+
+
+@pytest.fixture
+def graph() -> dg.Definitions:
+    return dg.Definitions(assets=automate([loans, mart]))
+
+
+def land(graph: dg.Definitions, instance: dg.DagsterInstance, *, good: bool) -> None:
+    job = graph.resolve_implicit_global_asset_job_def()
+    config = {"ops": {"bronze__synthetic_loans": {"config": {"good": good}}}}
+    job.execute_in_process(
+        instance=instance, asset_selection=[Bronze.SYNTHETIC_LOANS], run_config=config, raise_on_error=False
+    )
+
+
+def requested(graph: dg.Definitions, instance: dg.DagsterInstance, at: dt.datetime, cursor=None):
+    result = dg.evaluate_automation_conditions(graph, instance=instance, cursor=cursor, evaluation_time=at)
+    return result.get_num_requested(MART), result.cursor
+
+
+def test_a_landing_in_the_daytime_rebuilds_the_marts_by_itself(graph, instance):
+    _, cursor = requested(graph, instance, DAYTIME)
+    land(graph, instance, good=True)
+    assert requested(graph, instance, DAYTIME + dt.timedelta(minutes=1), cursor)[0] == 1
+
+
+def test_marts_are_never_rebuilt_from_a_landing_whose_blocking_check_failed(graph, instance):
+    _, cursor = requested(graph, instance, DAYTIME)
+    land(graph, instance, good=False)
+    assert requested(graph, instance, DAYTIME + dt.timedelta(minutes=1), cursor)[0] == 0
+
+
+def test_between_ingestion_and_features_tick_the_schedule_is_in_charge(graph, instance):
+    night = dt.datetime(2026, 3, 2, 1, 59, tzinfo=dt.UTC)
+    _, cursor = requested(graph, instance, night)
+    _, cursor = requested(graph, instance, night + dt.timedelta(minutes=2), cursor)  # the 02:00 tick passes
+    land(graph, instance, good=True)
+    count, cursor = requested(graph, instance, night + dt.timedelta(minutes=15), cursor)
+    assert count == 0
+
+
+def test_a_landing_later_than_the_features_tick_is_followed(graph, instance):
+    night = dt.datetime(2026, 3, 2, 1, 59, tzinfo=dt.UTC)
+    _, cursor = requested(graph, instance, night)
+    _, cursor = requested(graph, instance, night + dt.timedelta(minutes=2), cursor)
+    _, cursor = requested(graph, instance, night + dt.timedelta(hours=2, minutes=32), cursor)  # 04:31
+    land(graph, instance, good=True)
+    assert requested(graph, instance, night + dt.timedelta(hours=3), cursor)[0] == 1
+
+
+def schedules(tmp_path: Path, **values) -> dict[str, dg.ScheduleDefinition]:
+    return {schedule.name: schedule for schedule in build_schedules(Settings(home=tmp_path, **values))}
+
+
+def test_every_cron_of_the_source_system_is_kept_and_is_utc_on_any_host(tmp_path):
+    found = schedules(tmp_path)
+    assert {name: schedule.cron_schedule for name, schedule in found.items()} == {
+        "daily_ingestion": "0 2 * * *",
+        "feature_engineering": "0 4 * * *",
+        "portfolio_scoring": "0 5 * * *",
+        "model_monitoring": "0 6 * * *",
+        "model_training": "0 1 * * 0",
+    }
+    assert {schedule.execution_timezone for schedule in found.values()} == {"UTC"}
+
+
+def test_the_lakehouse_preset_lands_every_four_hours_and_builds_gold_daily(tmp_path):
+    found = schedules(tmp_path, schedule_preset=SchedulePreset.LAKEHOUSE_4H)
+    assert found["silver_refresh"].cron_schedule == "0 */4 * * *"
+    assert found["gold_refresh"].cron_schedule == "0 4 * * *"
+    assert "daily_ingestion" not in found
+
+
+def test_schedules_ship_running_only_where_the_settings_say_so(tmp_path):
+    stopped, running = schedules(tmp_path), schedules(tmp_path, automation_running=True)
+    assert {s.default_status for s in stopped.values()} == {dg.DefaultScheduleStatus.STOPPED}
+    assert {s.default_status for s in running.values()} == {dg.DefaultScheduleStatus.RUNNING}
+
+
+def features_tick(schedule: dg.ScheduleDefinition, instance: dg.DagsterInstance, at: dt.datetime):
+    return schedule(dg.build_schedule_context(instance=instance, scheduled_execution_time=at))
+
+
+def test_features_wait_when_ingestion_is_late_and_say_what_they_wait_for(tmp_path, graph, instance):
+    schedule = schedules(tmp_path)["feature_engineering"]
+    four = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
+    skipped = features_tick(schedule, instance, four)
+    assert isinstance(skipped, dg.SkipReason)
+    assert "bronze/synthetic_loans has not landed since" in skipped.skip_message
+    land(graph, instance, good=True)
+    assert isinstance(features_tick(schedule, instance, four), dg.RunRequest)
+    assert isinstance(features_tick(schedule, instance, four + dt.timedelta(days=1)), dg.SkipReason)
+
+
+def test_two_daily_ticks_score_two_days_and_a_repeated_tick_scores_none_twice(tmp_path):
+    schedule = schedules(tmp_path)["portfolio_scoring"]
+    ticks = [dt.datetime(2026, 3, day, 5, tzinfo=dt.UTC) for day in (2, 3, 3)]
+    requests = [schedule(dg.build_schedule_context(scheduled_execution_time=tick)) for tick in ticks]
+    assert [request.partition_key for request in requests] == ["2026-03-01", "2026-03-02", "2026-03-02"]
+    assert requests[1].run_key == requests[2].run_key
+
+
+def test_the_four_jobs_of_the_source_system_keep_their_names():
+    names = {job.name for job in jobs.JOBS}
+    assert {"daily_ingestion", "feature_engineering", "model_training", "model_monitoring"} <= names

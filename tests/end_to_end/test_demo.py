@@ -1,0 +1,207 @@
+"""The whole platform through its front door: `crp demo --once` on a small book, twice in one home and once in another."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+import pytest
+
+from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
+from credit_risk_platform.cli.home import open_home
+from credit_risk_platform.definitions import build_definitions
+
+CRP = str(Path(sys.executable).parent / "crp")
+SMALL = {
+    "CRP_TUNING_TRIALS": "0",
+    "CRP_BOOTSTRAP_SAMPLES": "20",
+    "CRP_PII_TOKEN_KEY": "the same key in every home of this test",
+    "COLUMNS": "200",
+    "NO_COLOR": "1",
+}
+DEMO = ("demo", "--once", "--loans", "3000")
+ANALYST = """
+import sys, duckdb
+from pathlib import Path
+from credit_risk_platform.adapters.warehouse.duckdb import attach_sql
+connection = duckdb.connect(config={"extension_directory": sys.argv[1] + "/ext"})
+connection.execute(attach_sql(Path(sys.argv[1]), read_only=True))
+reads = 0
+print("reading", flush=True)
+while not Path(sys.argv[2]).exists():
+    assert connection.execute("select count(*) from lake.gold.application_features").fetchone()[0] == 3000
+    reads += 1
+print(reads)
+"""
+
+
+def crp(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [CRP, *arguments, "--home", str(home)],
+        env={**os.environ, **SMALL},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+
+
+def run_demo(home: Path) -> str:
+    done = crp(home, *DEMO)
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("demo") / "home"
+    run_demo(place)
+    return place
+
+
+@pytest.fixture(scope="module")
+def status(home: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(crp(home, "status", "--json").stdout)
+    return found
+
+
+def data_versions(home: Path) -> dict[str, str]:
+    with dg.DagsterInstance.from_config(str(home / "dagster")) as instance:
+        events = instance.get_latest_materialization_events(instance.get_asset_keys())
+    materialised = {key: entry.asset_materialization for key, entry in events.items() if entry is not None}
+    return {key.to_user_string(): (event.tags or {})["dagster/data_version"] for key, event in materialised.items()}
+
+
+def query(home: Path, sql: str) -> pa.Table:
+    warehouse = DuckLakeWarehouse(home / "warehouse")
+    try:
+        return warehouse.query(sql)
+    finally:
+        warehouse.close()
+
+
+def what_a_run_decides(home: Path) -> dict[str, Any]:
+    """All that must not depend on when or where a run was made."""
+    return {
+        "data_versions": data_versions(home),
+        "champion": json.loads((home / "models" / "champion.json").read_text())["sha"],
+        "scores": query(home, "select loan_id, as_of, pd, points, band from gold.portfolio_scores order by all"),
+        "bronze_batches": sorted(str(f.relative_to(home)) for f in (home / "lake" / "bronze").rglob("batch=*")),
+        "ledger_rows": query(home, "select score_id from gold.score_ledger order by all"),
+    }
+
+
+def test_every_asset_of_the_graph_is_made(home: Path, status: dict[str, Any]) -> None:
+    graph = build_definitions(open_home(home)).resolve_asset_graph()
+    assert status["assets"].keys() == {key.to_user_string() for key in graph.materializable_asset_keys}
+
+
+def test_no_check_is_red_after_a_good_run(status: dict[str, Any]) -> None:
+    assert {name: asset["failed"] for name, asset in status["assets"].items() if asset["checks_failed"]} == {}
+    assert sum(asset["checks_passed"] for asset in status["assets"].values()) >= 20
+
+
+def test_the_landed_book_is_counted(status: dict[str, Any]) -> None:
+    loans = status["assets"]["bronze/synthetic_loans"]
+    assert loans["rows"] == 3_000
+    assert loans["rejected"] == 0
+
+
+def test_the_champion_is_measured_on_every_split(status: dict[str, Any]) -> None:
+    champion = status["champion"]
+    assert champion["name"]
+    assert champion["version"] == 1
+    for split in ("train", "validation", "out_of_time"):
+        assert {"auc", "ks", "brier", "ece"} <= champion["metrics"][split].keys()
+        assert 0.5 < champion["metrics"][split]["auc"] < 1.0
+
+
+def test_fifty_scores_come_out_again_to_the_last_bit(home: Path) -> None:
+    replayed = crp(home, "replay", "--sample", "50", "--json")
+    assert replayed.returncode == 0, replayed.stdout + replayed.stderr
+    answer = json.loads(replayed.stdout)
+    assert answer["replayed"] == 50
+    assert answer["equal"] is True
+
+
+def test_one_score_is_explained_by_its_id(home: Path) -> None:
+    score_id = query(home, "select min(score_id) as id from gold.score_ledger")["id"][0].as_py()
+    replayed = crp(home, "replay", score_id)
+    assert replayed.returncode == 0, replayed.stdout + replayed.stderr
+    assert score_id[:8] in replayed.stdout
+
+
+@contextmanager
+def analyst_at_work(home: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process with nothing but DuckDB and the published statement, reading a mart in a loop."""
+    finished = home / "analyst-may-go"
+    command = [sys.executable, "-c", ANALYST, str(home / "warehouse"), str(finished)]
+    reader = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert reader.stdout is not None
+        assert reader.stdout.readline() == "reading\n"
+        yield reader
+    finally:
+        finished.touch()
+        reader.wait(60)
+
+
+def test_the_same_inputs_again_change_nothing_while_an_analyst_reads(home: Path) -> None:
+    before = what_a_run_decides(home)
+    with analyst_at_work(home) as reader:
+        run_demo(home)
+    words, complaints = reader.communicate()
+    assert reader.returncode == 0, complaints
+    assert int(words) > 10
+    after = what_a_run_decides(home)
+    assert {part for part in before if before[part] != after[part]} == set()
+
+
+def test_another_home_gets_the_same_data_versions_model_and_scores(home: Path, tmp_path: Path) -> None:
+    run_demo(tmp_path / "elsewhere")
+    here, there = what_a_run_decides(home), what_a_run_decides(tmp_path / "elsewhere")
+    assert {part for part in here if here[part] != there[part]} == set()
+
+
+def test_a_file_that_cannot_be_read_ends_the_demo_with_its_name(tmp_path: Path) -> None:
+    (tmp_path / "empty.csv.gz").touch()
+    done = crp(tmp_path / "home", "demo", "--once", "--source", "lendingclub", "--path", str(tmp_path / "empty.csv.gz"))
+    assert done.returncode == 1
+    assert "empty.csv.gz" in done.stdout
+
+
+def test_an_interrupted_demo_leaves_no_run_that_looks_alive(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    command = [CRP, *DEMO, "--home", str(home)]
+    demo = subprocess.Popen(command, env={**os.environ, **SMALL}, stdout=subprocess.PIPE, text=True)
+    assert demo.stdout is not None
+    for line in demo.stdout:
+        if " start " in line:
+            break
+    demo.send_signal(signal.SIGINT)
+    said, _ = demo.communicate(timeout=60)
+    assert demo.returncode == 130
+    assert "Interrupted." in said
+    with dg.DagsterInstance.from_config(str(home / "dagster")) as instance:
+        (run,) = instance.get_runs()
+        assert run.is_finished
+    deadline = time.monotonic() + 10
+    while (alive := processes_of(run.run_id)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert alive == []
+
+
+def processes_of(run_id: str) -> list[int]:
+    import psutil
+
+    return [p.pid for p in psutil.process_iter(["cmdline"]) if run_id in " ".join(p.info["cmdline"] or [])]
