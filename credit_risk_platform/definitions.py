@@ -20,7 +20,7 @@ def build_definitions(settings: Settings, **overrides: object) -> dg.Definitions
         jobs=rooms.jobs,
         schedules=rooms.schedules,
         sensors=rooms.sensors,
-        resources=build_resources(settings, **overrides),
+        resources={**(rooms.resources or {}), **build_resources(settings, **overrides)},
         # A run worker is a process of its own; a process per step would pay every import again.
         executor=dg.in_process_executor,
     )

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from credit_risk_platform.adapters.bundles import BundleStore
+from credit_risk_platform.adapters.registry import ModelRegistry
 from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
 from credit_risk_platform.settings import Settings
 
@@ -21,5 +23,7 @@ def build_resources(settings: Settings, **overrides: Any) -> dict[str, Any]:
             memory_limit=settings.duckdb_memory_limit,
             threads=settings.duckdb_threads,
         ),
+        "bundles": BundleStore(settings.paths.models),
+        "registry": ModelRegistry(settings.paths.mlflow, f"http://{settings.host}:{settings.mlflow_port}"),
     }
     return {**resources, **overrides}

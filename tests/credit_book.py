@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from credit_risk_platform.adapters.registry import ModelRegistry
 from credit_risk_platform.adapters.warehouse.base import Select
 from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
 from credit_risk_platform.domain.features import model_features
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before any model library loads: cores are shared
 
 MONTHS = 48
 FIRST_MONTH = "2020-01-01"
@@ -91,9 +94,9 @@ def _features(loans: int, leak: bool, shift: float) -> str:
             value = f"(case when {_is_bad(shift)} then 1.0 else 0.0 end + 0.2 * {_u('blur')})"
         columns.append(f"cast({value} as {'varchar' if feature.kind == 'categorical' else 'double'}) as {feature.name}")
     return (
-        f"select 'L' || lpad(cast(i as varchar), 8, '0') as loan_id, 'test' as source_system, 't' || i as subject_token, "
-        f"{_month()} as decision_date, {_month()} as issue_month, true as meets_credit_policy, "
-        f"{', '.join(columns)} from range({loans}) as r(i)"
+        f"select 'L' || lpad(cast(i as varchar), 8, '0') as loan_id, 'test' as source_system, "
+        f"'t' || i as subject_token, {_month()} as decision_date, {_month()} as issue_month, "
+        f"true as meets_credit_policy, {', '.join(columns)} from range({loans}) as r(i)"
     )
 
 

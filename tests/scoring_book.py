@@ -83,7 +83,7 @@ def make_book(home: Path, loans: int = 1_500, seed: int = 7) -> Book:
 def applications(loans: int, seed: int) -> pa.Table:
     """Rows of `silver.int_applications`: only what the feature SQL reads; a tenth of the incomes are missing."""
     rng = np.random.default_rng(seed)
-    decided = [date(2020, 1, 1) + timedelta(days=int(k * 2340 / loans)) for k in range(loans)]
+    decided = [date(2020, 1, 1) + timedelta(days=int(k * 2372 / loans)) for k in range(loans)]
     income = np.round(rng.lognormal(10.8, 0.5, loans), 2)
     return pa.table(
         {
@@ -129,7 +129,8 @@ def write_marts(book: Book, rows: pa.Table) -> None:
 
 _OUTCOMES = """
     with dated as (
-        select *, hash(loan_id) % 100 < 6 + 30 * coalesce(utilisation, 50) / 100 as goes_bad from silver.int_applications
+        select *, hash(loan_id) % 100 < 6 + 30 * coalesce(utilisation, 50) / 100 as goes_bad
+        from silver.int_applications
     )
     select loan_id, source_system, decision_date, issue_month, 36::integer as term_months,
         amount::decimal(18, 2) as loan_amount,

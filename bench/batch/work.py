@@ -28,7 +28,7 @@ FEATURES: dict[str, str] = {
     "monthly_income": "annual_inc / 12",
     "employment_length_years": (
         "case emp_length when '10+ years' then 10 when '< 1 year' then 0 "
-        "else cast(substr(emp_length, 1, 1) as double) end"
+        "when 'n/a' then null else cast(substr(emp_length, 1, 1) as double) end"
     ),
     "dti_ratio": "case when dti between 0 and 998 then dti / 100 end",
     "debt_to_annual_income": "case when annual_inc > 0 then total_debt / annual_inc end",

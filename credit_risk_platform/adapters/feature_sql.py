@@ -40,7 +40,7 @@ class FeatureSql:
     @classmethod
     def from_manifest(cls, manifest: Mapping[str, Any]) -> FeatureSql:
         """From dbt's compiled manifest. Raises `FeatureSqlError` when the model reads more than it may."""
-        node = next((node for node in manifest["nodes"].values() if node["name"] == MODEL), {})
+        node: Mapping[str, Any] = next((node for node in manifest["nodes"].values() if node["name"] == MODEL), {})
         if not node.get("compiled_code"):
             raise FeatureSqlError(f"the manifest holds no compiled model {MODEL}; compile it with `dbt compile`")
         known = {**manifest["nodes"], **manifest["sources"]}
@@ -94,8 +94,8 @@ class FeatureSql:
 
 def _in_order_of(keys: pa.ChunkedArray, features: pa.Table) -> pa.Table:
     positions = pc.index_in(keys, features[KEY].combine_chunks())
-    if features.num_rows != len(keys) or positions.null_count:
+    if not len(pc.unique(positions)) == len(keys) == features.num_rows or positions.null_count:
         raise FeatureSqlError(
-            f"{len(keys)} applications gave {features.num_rows} feature rows; {KEY} must be unique and not null"
+            f"{len(keys)} applications gave {features.num_rows} feature rows: {KEY} must be unique and not null"
         )
     return features.take(positions)

@@ -130,13 +130,11 @@ def _find_header(name: str, text: Path) -> tuple[list[str], int]:
     """Cells of the header, and the number of lines up to and including it."""
     with text.open("rb") as stream:
         top = [stream.readline(CHUNK) for _ in range(HEADER_SEARCH_LINES)]
-    try:
-        lines = [line.decode("utf-8-sig") for line in top if line]
-    except UnicodeDecodeError as error:
-        step = "Save the file as UTF-8."
-        raise UnreadableFileError(
-            name, f"its first lines are no UTF-8 text ({error.reason}).", next_step=step
-        ) from error
+    if any(b"\0" in line for line in top):
+        step = "Send comma-separated text in UTF-8, plain or gzipped."
+        raise UnreadableFileError(name, "its first lines hold binary data.", next_step=step)
+    # One odd byte in a loan's text is that row's trouble, not the header's.
+    lines = [line.decode("utf-8-sig", errors="replace") for line in top if line]
     if not any(line.strip() for line in lines):
         raise EmptyFileError(name, "the file holds only blank lines.")
     parsed = [next(csv.reader([line]), []) for line in lines]
@@ -151,11 +149,12 @@ def _count_lines(text: Path, skip: int) -> tuple[RowCount, bool]:
     lines, blanks, carriage_returns, paired = 0, list[int](), 0, 0
     with text.open("rb") as stream:
         for chunk in _whole_lines(stream):
-            if b"\n\n" in chunk or b"\n\r\n" in chunk or chunk.startswith((b"\n", b"\r\n")):
+            returns = chunk.count(b"\r")
+            if b"\n\n" in chunk or chunk.startswith((b"\n", b"\r\n")) or (returns and b"\n\r\n" in chunk):
                 starts = (match.start() for match in _BLANK.finditer(chunk))
                 blanks.extend(_line_numbers(chunk, starts, lines))
-            if b"\r" in chunk:
-                carriage_returns += chunk.count(b"\r")
+            if returns:
+                carriage_returns += returns
                 paired += chunk.count(b"\r\n")
             lines += chunk.count(b"\n") + (not chunk.endswith(b"\n"))
     below = lines - skip - sum(number > skip for number in blanks)

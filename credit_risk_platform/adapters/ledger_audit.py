@@ -113,13 +113,16 @@ with linked as (
     from audited join seals using (seal_no)
 ),
 rows_broken as (
-    select seal_no, score_id, case
-        when row_hash is distinct from sha256(content_hash || prev_hash) or inputs_fit is distinct from true
+    select seal_no, score_id, case when changed
         then 'the row is not what was written: a value in it was changed'
         else 'the row does not follow the one before it: a row was deleted, inserted or changed there'
         end as what
-    from linked
-    where row_hash is distinct from sha256(content_hash || expected) or inputs_fit is distinct from true
+    from (
+        select *,
+            row_hash is distinct from sha256(content_hash || prev_hash) or inputs_fit is distinct from true as changed
+        from linked
+    )
+    where changed or prev_hash is distinct from expected
 ),
 buckets as (
     select seal_no, left(score_id, {_DIGITS}) as bucket, count(*) as n,
@@ -140,9 +143,11 @@ batches_broken as (
     where seal_no >= ? and batches.digest is distinct from seals.digest
 ),
 unsealed as (
-    select seal_no, score_id, 'the row belongs to no seal: it was not written by the platform' as what
+    select seal_no, min(score_id) as score_id,
+        'the row belongs to no seal (' || count(*) || ' such): not written by the platform, or its seal is gone' as what
     from audited
     where not exists (select 1 from {SEALS} as late where late.seal_no = audited.seal_no)
+    group by seal_no
 ),
 chain as (
     select *, lag(seal_hash, 1, ?) over (order by seal_no) as expected, row_number() over (order by seal_no) as place

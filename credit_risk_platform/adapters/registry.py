@@ -15,6 +15,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from credit_risk_platform.adapters.warehouse.lock import WriterLock
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
@@ -44,16 +46,19 @@ class ModelRegistry:
         self.root = root.absolute()
         self.ui_url = ui_url.rstrip("/")
         self.tracking_uri = f"sqlite:///{self.root / 'mlflow.db'}"
+        # Two processes that make the tables or the experiment at once both fail.
+        self._first_use = WriterLock(self.root / "first_use.lock")
 
     # ---------------------------------------------------------------- runs
 
     @cached_property
     def experiment_id(self) -> str:
         """The experiment, made on first use with an absolute artefact folder (MLflow's default follows the cwd)."""
-        found = self._client.get_experiment_by_name(EXPERIMENT)
-        if found is not None:
-            return str(found.experiment_id)
-        return str(self._client.create_experiment(EXPERIMENT, artifact_location=(self.root / "artifacts").as_uri()))
+        with self._first_use.held():
+            found = self._client.get_experiment_by_name(EXPERIMENT)
+            if found is not None:
+                return str(found.experiment_id)
+            return str(self._client.create_experiment(EXPERIMENT, artifact_location=(self.root / "artifacts").as_uri()))
 
     def log_candidate(self, parent_run_id: str, candidate: CandidateRun) -> str:
         """A finished child run below `parent_run_id`, with the bundle as its artefact. Returns its run id."""
@@ -145,8 +150,7 @@ class ModelRegistry:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         from mlflow import MlflowClient
 
-        self.root.mkdir(parents=True, exist_ok=True)
-        with warnings.catch_warnings():
+        with self._first_use.held(), warnings.catch_warnings():
             # MLflow's own mapping of its tables, on first use.
             warnings.filterwarnings("ignore", message=r"The ``noload`` loader strategy is deprecated")
             return MlflowClient(tracking_uri=self.tracking_uri, registry_uri=self.tracking_uri)

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from credit_risk_platform.settings import PROJECT_ROOT, Settings
 
+KEPT_RUN_LOGS = 100
 REMEMBERED = ("portfolio_source", "lending_club_path", "macro_path", "synthetic_loans", "seed")
 
 
@@ -41,6 +42,8 @@ def prepare_home(settings: Settings) -> None:
     try:
         for folder in (paths.dagster, paths.landing, logs(settings)):
             folder.mkdir(parents=True, exist_ok=True)
+        for old in sorted(logs(settings).glob("run-*.log"), key=lambda log: log.stat().st_mtime)[:-KEPT_RUN_LOGS]:
+            old.unlink()
         shutil.copyfile(PROJECT_ROOT / "dagster.yaml", paths.dagster / "dagster.yaml")
     except OSError as error:
         raise CommandError(f"{paths.home} cannot be written: {error.strerror}. Choose another: --home DIR") from error

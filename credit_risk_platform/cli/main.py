@@ -135,20 +135,21 @@ def score(day: Day = None, home: Home = None) -> None:
 @app.command()
 def replay(
     score_id: Annotated[str | None, typer.Argument(help="Id of a row of the score ledger.")] = None,
-    sample: Annotated[int | None, typer.Option(min=1, help="Replay this many random rows instead.")] = None,
+    sample: Annotated[int | None, typer.Option(min=1, help="Replay this many rows, drawn at random, instead.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of that draw.")] = 0,
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
     """Compute a score again from its ledger row and its model bundle; exit code 1 when a bit differs."""
-    from credit_risk_platform.cli.home import CommandError, open_home
-    from credit_risk_platform.cli.replay import replay_one, replay_sample
+    from credit_risk_platform.cli.home import open_home
+    from credit_risk_platform.cli.replay import replay as replay_scores
 
     with _command():
-        settings = open_home(home)
-        if (score_id is None) == (sample is None):
-            raise CommandError("give one SCORE_ID, or --sample N")
-        found = replay_one(settings, score_id) if score_id else replay_sample(settings, sample or 0)
-        _print_json(found.as_dict()) if as_json else found.show(console)
+        found = replay_scores(open_home(home), score_id, sample, seed)
+        if as_json:
+            _print_json(found.as_dict())
+        else:
+            console.print("\n".join(found.lines()), markup=False, soft_wrap=True)
         raise typer.Exit(0 if found.equal else 1)
 
 

@@ -38,23 +38,19 @@ def ks_curve(y: np.ndarray, pd: np.ndarray, points: int = POINTS) -> tuple[pa.Ta
 
 
 def calibration_curve(y: np.ndarray, pd: np.ndarray, bins: int = 10) -> pa.Table:
-    """Equal-count bins in rising PD: loans, mean_pd, bad_rate and its Wilson 95 % interval low, high."""
+    """Equal-count bins in rising PD: loans, mean_pd, bad_rate and its Wilson 95 % interval low, high.
+
+    Equal PDs share a bin, so there may be fewer than `bins`.
+    """
     labels, scores = checked(y, pd)
     order = np.argsort(scores, kind="stable")
-    bin_of = equal_count_bins(labels.size, bins)
-    loans = np.bincount(bin_of).astype(np.float64)
+    bin_of = np.unique(equal_count_bins(scores[order], bins), return_inverse=True)[1]
+    loans = np.bincount(bin_of)
     rate = np.bincount(bin_of, labels[order]) / loans
     middle = (rate + Z95**2 / (2 * loans)) / (1 + Z95**2 / loans)
     half = Z95 / (1 + Z95**2 / loans) * np.sqrt(rate * (1 - rate) / loans + Z95**2 / (4 * loans**2))
-    return pa.table(
-        {
-            "loans": loans.astype(np.int64),
-            "mean_pd": np.bincount(bin_of, scores[order]) / loans,
-            "bad_rate": rate,
-            "low": middle - half,
-            "high": middle + half,
-        }
-    )
+    mean_pd = np.bincount(bin_of, scores[order]) / loans
+    return pa.table({"loans": loans, "mean_pd": mean_pd, "bad_rate": rate, "low": middle - half, "high": middle + half})
 
 
 def _cumulative(y: np.ndarray, pd: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -50,12 +50,17 @@ class Finding:
     path: str
     next_step: str
 
+    def __str__(self) -> str:
+        return f"{self.feature}: {self.column} {self.reason}. Path: {self.path}. {self.next_step}"
+
 
 KNOWN_AT_DECISION = frozenset({Stage.CORE, Stage.ERA, Stage.BUREAU, Stage.EXTRA, Stage.MACRO})
 """Macro counts as known: a figure's publication date says from when, and the marts join it by that date."""
 
-_AS_OF = "decision_date"
-_CLOCK = "issue_d"
+CLOCK = "decision_date"
+"""The day every feature is as of. What it is made of is judged by `judge_clocks`, once, and not for every feature."""
+
+_LAST_RESORT = "issue_d"
 _JOIN_KEYS = frozenset(column.name for column in KEYS)
 
 _REASONS = {
@@ -76,15 +81,18 @@ def judge_trails(
 ) -> tuple[Finding, ...]:
     """One finding per feature and forbidden source column.
 
-    `trails` lead from each feature to its sources; `stages` tells of every known source column when it comes to exist.
+    `trails` lead from each feature to its sources and stop at the `CLOCK`; `stages` tells of every known source column
+    when it comes to exist.
     """
     allowed = KNOWN_AT_DECISION | {Stage.OFFER} if purpose is Purpose.PRICING else KNOWN_AT_DECISION
-    return tuple(
-        _finding(feature, trail, reason)
-        for feature, found in trails.items()
-        for trail in found
-        if (reason := _objection(trail, stages.get(trail[-1]), allowed)) is not None
-    )
+    to_judge = {name: [trail for trail in found if trail[-1].name != CLOCK] for name, found in trails.items()}
+    return _judge(to_judge, stages, allowed)
+
+
+def judge_clocks(trails: Mapping[str, Sequence[Trail]], stages: Mapping[Column, Stage]) -> tuple[Finding, ...]:
+    """The same for the clock's own trails: where no application date was published, the month of issue may stand in."""
+    to_judge = {name: [trail for trail in found if trail[-1].name != _LAST_RESORT] for name, found in trails.items()}
+    return _judge(to_judge, stages, KNOWN_AT_DECISION)
 
 
 def judge_registry(mart_columns: Iterable[str], keys: Iterable[str], registered: Iterable[str]) -> tuple[Finding, ...]:
@@ -101,15 +109,22 @@ def judge_registry(mart_columns: Iterable[str], keys: Iterable[str], registered:
     return (*unregistered, *unbuilt)
 
 
+def _judge(
+    trails: Mapping[str, Sequence[Trail]], stages: Mapping[Column, Stage], allowed: frozenset[Stage]
+) -> tuple[Finding, ...]:
+    return tuple(
+        _finding(feature, trail, reason)
+        for feature, found in trails.items()
+        for trail in found
+        if (reason := _objection(trail, stages.get(trail[-1]), allowed)) is not None
+    )
+
+
 def _objection(trail: Trail, stage: Stage | None, allowed: frozenset[Stage]) -> str | None:
-    source = trail[-1]
     if stage in allowed:
         return None
-    # Where no application date was published the month of issue is the clock: as such, and only so, it may be read.
-    if source.name == _CLOCK and any(step.name == _AS_OF for step in trail):
-        return None
     # Rows may be matched by their keys; a key as a feature would still be wrong.
-    if stage is Stage.LANDING and source.name in _JOIN_KEYS and any(step.name == ROWS for step in trail):
+    if stage is Stage.LANDING and trail[-1].name in _JOIN_KEYS and any(step.name == ROWS for step in trail):
         return None
     return _UNKNOWN if stage is None else _REASONS[stage]
 
@@ -134,7 +149,7 @@ MACRO_SERIES = "bronze.macro_series"
 
 
 def source_stages() -> dict[Column, Stage]:
-    """When every bronze column comes to exist. Of repayments even the loan id: that there is a payment tells already."""
+    """When every bronze column comes to exist. Of repayments even the loan id: that there is one tells already."""
     loans = {Column(source, column.name): column.stage for source in LOAN_SOURCES for column in LOAN_COLUMNS}
     repayments = {Column(REPAYMENTS, column.name): Stage.OUTCOME for column in REPAYMENT_COLUMNS}
     macro = {Column(MACRO_SERIES, column.name): column.stage for column in MACRO_COLUMNS}

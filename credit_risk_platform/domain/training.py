@@ -142,22 +142,16 @@ def stops_early(kind: type[CreditModel]) -> bool:
     return kind.style is Style.NATIVE
 
 
-@dataclass(frozen=True)
-class Judged:
-    """A bundle measured on loans of today: metrics and, for curves, labels and PDs of each split."""
-
-    metrics: Mapping[str, Mapping[str, MetricWithInterval]]
-    predicted: Mapping[str, Predicted]
-
-    def values(self) -> dict[str, dict[str, float]]:
-        return {split: {name: metric.value for name, metric in found.items()} for split, found in self.metrics.items()}
-
-
-def judge_bundle(bundle: ModelBundle, rows: Rows, recipe: Recipe) -> Judged:
-    """Measure an existing bundle on the present validation and out-of-time loans: how a champion is challenged."""
+def predictions(bundle: ModelBundle, rows: Rows, at_most: int | None = None) -> dict[str, Predicted]:
+    """What an existing bundle says of the present validation and out-of-time loans, or of a sample of each."""
     splits = (Split.VALIDATION, Split.OUT_OF_TIME)
-    predicted = {str(split): _predict(bundle.model, bundle.calibrator, rows((split,), None)) for split in splits}
-    return Judged(_measure(predicted, recipe), predicted)
+    return {str(split): _predict(bundle.model, bundle.calibrator, rows((split,), at_most)) for split in splits}
+
+
+def judge_bundle(bundle: ModelBundle, rows: Rows, recipe: Recipe) -> dict[str, dict[str, float]]:
+    """Metrics (split -> metric -> value) of an existing bundle on all those loans: how a champion is challenged."""
+    measured = _measure(predictions(bundle, rows), recipe)
+    return {split: {name: metric.value for name, metric in found.items()} for split, found in measured.items()}
 
 
 def to_bundle(

@@ -21,7 +21,7 @@ published as (
         on
             observations.series_id = 'UNRATE'
             and observations.value is not null
-            and observations.publication_date <= decision_days.decision_date
+            and decision_days.decision_date >= observations.publication_date
     qualify
         row_number() over (
             partition by decision_days.decision_date
@@ -33,7 +33,7 @@ published as (
 select
     decision_date,
     'unemployment_rate_pub' as column_name,
-    unemployment_rate_pub as value,
+    unemployment_rate_pub as found,
     expected
 from published
 where unemployment_rate_pub is distinct from expected

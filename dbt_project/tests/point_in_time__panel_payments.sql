@@ -22,8 +22,8 @@ expected as (
     left join {{ ref('stg_synthetic__repayments') }} as repayments
         on
             sampled.loan_id = repayments.loan_id
-            and repayments.paid_date <= sampled.month_end
-            and cast(repayments.known_at as date) <= sampled.month_end
+            and sampled.month_end >= repayments.paid_date
+            and sampled.month_end >= cast(repayments.known_at as date)
     group by sampled.loan_id, sampled.month_end, sampled.paid_to_date
 
 )
@@ -31,7 +31,7 @@ expected as (
 select
     loan_id,
     'paid_to_date' as column_name,
-    paid_to_date as value,
+    paid_to_date as found,
     known_payments as expected
 from expected
 where paid_to_date <> known_payments

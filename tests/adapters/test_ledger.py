@@ -29,6 +29,7 @@ from credit_risk_platform.adapters.ledger import (
 )
 from credit_risk_platform.adapters.ledger_audit import verify
 from credit_risk_platform.adapters.ledger_writer import Written, write_scores
+from credit_risk_platform.adapters.warehouse.base import Select
 from credit_risk_platform.domain import provenance
 from tests.scoring_book import BANDS, DAY, Book, batches, crown, make_book, stamp, train, write_bands
 
@@ -46,9 +47,13 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Book]:
 @pytest.fixture
 def book(pristine: Book) -> Book:
     """The module's marts and champion, with an empty ledger."""
-    for table in (SCORES, LEDGER, SEALS):
-        execute(pristine, f"drop table if exists {table}")
+    reset(pristine)
     return pristine
+
+
+def reset(book: Book) -> None:
+    for table in (SCORES, LEDGER, SEALS):
+        execute(book, f"drop table if exists {table}")
 
 
 def execute(book: Book, sql: str) -> None:
@@ -282,11 +287,23 @@ def test_a_sample_is_the_same_for_the_same_seed(book: Book) -> None:
 # -------------------------------------------------------------------- tampering
 
 
-@pytest.fixture
-def chained(book: Book) -> Book:
+@pytest.fixture(scope="module")
+def kept(pristine: Book) -> Book:
+    """Three sealed batches of 200 scores, put aside."""
+    reset(pristine)
     for k in range(3):
-        write(book, DAY + timedelta(days=k), run_id=f"run-{k}", loans=200)
-    return book
+        write(pristine, DAY + timedelta(days=k), run_id=f"run-{k}", loans=200)
+    for table in (LEDGER, SEALS):
+        pristine.warehouse.replace_table(f"{table}_kept", Select(f"select * from {table}"))
+    return pristine
+
+
+@pytest.fixture
+def chained(kept: Book) -> Book:
+    """The three batches, fresh for each tamperer."""
+    for table in (LEDGER, SEALS):
+        kept.warehouse.replace_table(table, Select(f"select * from {table}_kept"))
+    return kept
 
 
 def test_an_untouched_ledger_is_intact(chained: Book) -> None:

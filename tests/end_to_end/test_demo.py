@@ -1,4 +1,4 @@
-"""The whole platform through its front door: `crp demo --once` on a small book, twice in one home and once in another."""
+"""The whole platform through its front door: `crp demo --once` on a small book, twice in one home, once in another."""
 
 from __future__ import annotations
 

@@ -7,10 +7,11 @@ from credit_risk_platform.adapters.column_lineage import ColumnLineage, read_lin
 from credit_risk_platform.adapters.dbt_project import DbtWorkspace
 from credit_risk_platform.domain.features import MARTS, of_stages
 from credit_risk_platform.domain.leakage import (
-    ROWS,
+    CLOCK,
     Column,
     Finding,
     Purpose,
+    judge_clocks,
     judge_registry,
     judge_trails,
     source_columns,
@@ -24,16 +25,22 @@ KEYS = ("loan_id", "source_system", "subject_token", "decision_date", "issue_mon
 
 def project_lineage(workspace: DbtWorkspace, manifest: Mapping[str, Any]) -> ColumnLineage:
     """Column lineage of every dbt model, down to the bronze columns of the contracts."""
-    return read_lineage(manifest, source_columns(), workspace.source)
+    return read_lineage(manifest, source_columns(), workspace.source, keep=frozenset({CLOCK}))
 
 
 def audit(
     workspace: DbtWorkspace, manifest: Mapping[str, Any], purpose: Purpose = Purpose.APPLICATION
 ) -> tuple[Finding, ...]:
     """Every reason why a column of the application mart may not be used. Static: it needs no data and no connection."""
-    lineage = project_lineage(workspace, manifest)
+    lineage, stages = project_lineage(workspace, manifest), source_stages()
     relation = f"gold.{MART}"
-    registered = [feature.name for feature in of_stages(*MARTS[MART])]
-    built = [name for name in lineage.columns(relation) if name != ROWS]
-    trails = {name: lineage.trails(Column(relation, name)) for name in built if name not in KEYS}
-    return (*judge_registry(built, KEYS, registered), *judge_trails(trails, source_stages(), purpose))
+    built = list(lineage.columns(relation))
+    features = [name for name in built if name not in KEYS]
+    trails = {name: lineage.trails(Column(relation, name), stop=frozenset({CLOCK})) for name in features}
+    ends = sorted({trail[-1] for found in trails.values() for trail in found})
+    clocks = {str(end): lineage.trails(end) for end in ends if end.name == CLOCK}
+    return (
+        *judge_registry(built, KEYS, [feature.name for feature in of_stages(*MARTS[MART])]),
+        *judge_trails(trails, stages, purpose),
+        *judge_clocks(clocks, stages),
+    )

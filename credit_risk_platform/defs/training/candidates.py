@@ -15,7 +15,7 @@ from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
 from credit_risk_platform.catalog import Gold, Group, Models, Owner
 from credit_risk_platform.defs.training import report
 from credit_risk_platform.defs.training.mlflow_resource import end_mlflow_on_run_finished
-from credit_risk_platform.defs.training.recipe import CODE_VERSION, loans_of, recipe_of
+from credit_risk_platform.defs.training.recipe import CODE_VERSION, loans_of, recipe_of, share_cores
 from credit_risk_platform.domain.bundle import ModelBundle
 from credit_risk_platform.domain.features import model_features
 from credit_risk_platform.domain.models.frame import InputFeature
@@ -55,6 +55,7 @@ def build_candidate(name: str) -> dg.AssetsDefinition:
         registry: dg.ResourceParam[ModelRegistry],
         mlflow: dg.ResourceParam[Any],
     ) -> dg.MaterializeResult:
+        share_cores()
         fingerprint = training_data.fingerprint(warehouse)
         features = [InputFeature.of(feature) for feature in model_features()]
         recipe = recipe_of(settings)

@@ -17,15 +17,17 @@ from credit_risk_platform.catalog import Group, Models, Owner
 from credit_risk_platform.defs.training import checks, report
 from credit_risk_platform.defs.training.leaderboard import contenders
 from credit_risk_platform.defs.training.mlflow_resource import end_mlflow_on_run_finished
-from credit_risk_platform.defs.training.recipe import loans_of, recipe_of
+from credit_risk_platform.defs.training.recipe import loans_of, recipe_of, share_cores
 from credit_risk_platform.defs.training.succession import Succession
 from credit_risk_platform.domain.bundle import BundleError, ModelBundle
 from credit_risk_platform.domain.promotion import Contender, Gate, GateName, Rules, judge, may_promote, own_gates, weigh
-from credit_risk_platform.domain.training import judge_bundle
+from credit_risk_platform.domain.training import judge_bundle, predictions
 from credit_risk_platform.settings import Settings
 
 Events = Iterator[dg.AssetCheckResult | dg.MaterializeResult]
 DEFAULTS = Rules()
+PICTURED_LOANS = 50_000
+"""Curves are drawn from a sample of each split; the figures beside them are of all loans."""
 
 
 class PromotionConfig(dg.Config):
@@ -74,6 +76,7 @@ def champion(
     registry: dg.ResourceParam[ModelRegistry],
     mlflow: dg.ResourceParam[Any],
 ) -> Events:
+    share_cores()
     succession = Succession(bundles, registry, context.run, config.promoted_by, config.reason)
     if config.rollback_to:
         yield from _roll_back(context, config, bundles, succession)
@@ -107,8 +110,8 @@ def _promote(
     if not may_promote(gates):
         raise succession.refuse(gates, candidate)
     crowned = succession.promote(candidate, bundle, reigning, gates)
-    judged = judge_bundle(bundle, loans_of(warehouse, bundle.features, settings.seed), recipe_of(settings))
-    pictures = report.pictures(judged.predicted, judged.values(), bundle.model)
+    drawn = predictions(bundle, loans_of(warehouse, bundle.features, settings.seed), PICTURED_LOANS)
+    pictures = report.pictures(drawn, crowned.metrics, bundle.model)
     yield _materialised(crowned, bundle, gates, succession, pictures)
 
 
@@ -127,8 +130,8 @@ def _rival(
     absent = {feature.name for feature in bundle.features} - set(warehouse.columns(training_data.TABLE))
     if absent:
         return None, _unmeasurable(f"its features {', '.join(sorted(absent))} are no longer in the training set")
-    judged = judge_bundle(bundle, loans_of(warehouse, bundle.features, settings.seed), recipe_of(settings))
-    return Contender(bundle.name, reigning.sha, judged.values()), None
+    measured = judge_bundle(bundle, loans_of(warehouse, bundle.features, settings.seed), recipe_of(settings))
+    return Contender(bundle.name, reigning.sha, measured), None
 
 
 def _unmeasurable(reason: str) -> Gate:

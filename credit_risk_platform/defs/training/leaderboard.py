@@ -140,8 +140,8 @@ def _lift_result(board: Sequence[Mapping[str, Any]]) -> dg.AssetCheckResult:
     if best is None or best["rules_lift"] is None:
         return _lift(True, "the rules decline no loan (or there is no candidate): there is nothing to compare with")
     finding = (
-        f"of the {best['declined_share']:.1%} of out-of-time loans declined, {best['model_lift']:.2f} times the average "
-        f"share goes bad by {best['model']}, {best['rules_lift']:.2f} times by the rules"
+        f"declining {best['declined_share']:.1%} out-of-time: bad rate of the declined over the average is "
+        f"{best['model_lift']:.2f} by {best['model']} and {best['rules_lift']:.2f} by the rules"
     )
     return _lift(best["model_lift"] > best["rules_lift"], finding)
 

@@ -37,23 +37,24 @@ def build_mlflow_resource(settings: Settings) -> dg.ResourceDefinition:
 @contextlib.contextmanager
 def _run_of(context: dg.InitResourceContext, registry: ModelRegistry) -> Iterator[Any]:
     _ = registry.experiment_id  # made with absolute artefacts before the integration makes it without
-    with _its_own_warnings_ignored():
-        from dagster_mlflow import mlflow_tracking
-        from mlflow import active_run, end_run
+    with contextlib.ExitStack() as opened:
+        with _its_own_warnings_ignored():
+            from dagster_mlflow import mlflow_tracking
+            from mlflow import active_run, end_run
 
-        while active_run() is not None:
-            end_run("KILLED")
-        config = {"experiment_name": EXPERIMENT, "mlflow_tracking_uri": registry.tracking_uri, "extra_tags": {}}
-        opened = contextlib.contextmanager(mlflow_tracking.resource_fn)(context.replace_config(config))
-        integration = opened.__enter__()
-    run = active_run()
-    assert run is not None
-    # A step that fails makes the hook end the run; the steps after it still need its id.
-    integration.mlflow_run_id = run.info.run_id
-    try:
-        yield integration
-    finally:
-        end_run()
+            while active_run() is not None:
+                end_run("KILLED")
+            config = {"experiment_name": EXPERIMENT, "mlflow_tracking_uri": registry.tracking_uri, "extra_tags": {}}
+            tracking = contextlib.contextmanager(mlflow_tracking.resource_fn)
+            integration = opened.enter_context(tracking(context.replace_config(config)))
+        run = active_run()
+        assert run is not None
+        # A step that fails makes the hook end the run; the steps after it still need its id.
+        integration.mlflow_run_id = run.info.run_id
+        try:
+            yield integration
+        finally:
+            end_run()
 
 
 def _end_run(context: dg.HookContext, events: Sequence[dg.DagsterEvent]) -> dg.HookExecutionResult:

@@ -73,6 +73,13 @@ SURROGATE_KEY = (
 )  # fmt: skip
 """What a loan without an id is known by: fixed at issue, the same in every later edition of the file, no outcome."""
 
+ORDER: tuple[tuple[str, str, str], ...] = (
+    ("earliest_cr_line", "issue_d", "earliest_cr_line"),
+    ("issue_d", "default_date", "default_date"),
+    ("issue_d", "closed_date", "closed_date"),
+)
+"""Dates that cannot lie the other way round: earlier, later, and which of the two to doubt."""
+
 _BY_NAME = {column.name: column for column in (*LOAN_COLUMNS, *INPUT)}
 
 

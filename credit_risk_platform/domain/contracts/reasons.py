@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from credit_risk_platform.domain.contracts.column import EXAMPLES, Column, Kind
+
 
 class Reason(StrEnum):
     """Stored with every reject; one reject per row and column."""
@@ -18,6 +20,7 @@ class Reason(StrEnum):
     IMPOSSIBLE_DATE = "impossible_date"
     OUT_OF_RANGE = "out_of_range"
     DUPLICATE_ID = "duplicate_id"
+    UNKNOWN_LOAN = "unknown_loan"
 
     @property
     def next_step(self) -> str:
@@ -35,5 +38,19 @@ _NEXT_STEPS = {
     Reason.UNPARSABLE: "Write the value as the contract spells it.",
     Reason.IMPOSSIBLE_DATE: "Correct the date.",
     Reason.OUT_OF_RANGE: "Correct the value or its unit.",
+    Reason.UNKNOWN_LOAN: "Look for the loan among the rejects of the same batch.",
     Reason.DUPLICATE_ID: "Keep one row per loan: the first one landed.",
 }
+
+
+def advice(column: Column, reason: Reason) -> str:
+    """What to do about `reason` in `column`, in one sentence or two."""
+    if reason is Reason.UNPARSABLE and column.kind in EXAMPLES:
+        return f"Write {column.name} as {EXAMPLES[column.kind]}."
+    if reason is Reason.OUT_OF_RANGE:
+        hint = " (10.65, not 0.1065)" if column.kind is Kind.PERCENT else ""
+        return f"{column.name} may be {column.constraint} {column.unit}{hint}. {reason.next_step}"
+    if reason is Reason.IMPOSSIBLE_DATE:
+        limits = "between 1900 and 2200" if column.may_be_future else "after 1900 and not after the day of landing"
+        return f"{column.name} must be a day that exists, {limits}, in step with the loan's other dates."
+    return reason.next_step

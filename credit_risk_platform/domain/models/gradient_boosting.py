@@ -13,7 +13,7 @@ from credit_risk_platform.domain.models.frame import FeatureTable
 from credit_risk_platform.domain.models.preprocessing import Style
 
 BOOSTER = "booster.skops"
-TRUSTED = ()
+TRUSTED = ("sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",)
 PATIENCE = 20
 
 
@@ -72,7 +72,8 @@ class GradientBoosting(CreditModel):
         on_progress(f"{self.name}: stopped after {booster.n_iter_} of {options['max_iter']} rounds")
 
     def _predict(self, design: np.ndarray) -> np.ndarray:
-        return sigmoid(self._booster.decision_function(design))
+        # Below `decision_function`, which would start a thread team for every tree.
+        return sigmoid(self._booster._raw_predict(design, n_threads=1)[:, 0])
 
     def _column_weights(self) -> np.ndarray:
         """Total gain per column: scikit-learn offers none for this model, its tree nodes hold it."""

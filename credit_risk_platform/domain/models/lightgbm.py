@@ -88,7 +88,7 @@ class LightGBM(CreditModel):
         return native
 
     def _predict(self, design: np.ndarray) -> np.ndarray:
-        return sigmoid(self._booster.predict(design, raw_score=True, num_threads=self.params["threads"]))
+        return sigmoid(self._booster.predict(design, raw_score=True, num_threads=1))
 
     def _column_weights(self) -> np.ndarray:
         return np.asarray(self._booster.feature_importance(importance_type="gain"), dtype=np.float64)

@@ -17,7 +17,7 @@ TRUSTED = ("sklearn.tree._tree.Tree",)
 
 
 class RandomForest(CreditModel):
-    """scikit-learn's forest. Predicts single-threaded: threads would add the trees in the order they finish."""
+    """scikit-learn's forest. Its own threads would add up the trees in the order they finish, so it gets none."""
 
     name = "random_forest"
     scales = False

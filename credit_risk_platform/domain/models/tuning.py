@@ -93,8 +93,11 @@ def draw(model: type[CreditModel], trials: int, seed: int) -> list[dict[str, Any
     """The overrides to try: none first, then distinct random points; fewer if the space is smaller than asked."""
     space = model.search_space
     size = math.prod(len(options) for options in space.values())
-    picks = np.random.default_rng(seed).choice(size, size=min(max(trials - 1, 0), size), replace=False)
-    return [{}, *(_point(space, int(index)) for index in picks)][:trials]
+    # One more than wanted: the defaults may be a point of the space, and are tried already.
+    picks = np.random.default_rng(seed).choice(size, size=min(max(trials, 0), size), replace=False)
+    points = [_point(space, int(index)) for index in picks]
+    news = [point for point in points if any(model.default_params[name] != value for name, value in point.items())]
+    return [{}, *news][:trials]
 
 
 def _point(space: Mapping[str, Sequence[Any]], index: int) -> dict[str, Any]:

@@ -80,7 +80,7 @@ class XGBoost(CreditModel):
         if stopping is not None:
             watched = [(_matrix(self.design, *stopping, weight, self.params["threads"], ref=matrix), "stop")]
             callbacks.append(xgboost.callback.EarlyStopping(rounds=PATIENCE, save_best=True))
-        self._booster = xgboost.train(
+        booster = xgboost.train(
             self._native_params(seed),
             matrix,
             num_boost_round=self.params["n_estimators"],
@@ -88,7 +88,8 @@ class XGBoost(CreditModel):
             callbacks=callbacks,
             verbose_eval=False,
         )
-        on_progress(f"{self.name}: kept {self._booster.num_boosted_rounds()} of {self.params['n_estimators']} rounds")
+        self._load({BOOSTER: bytes(booster.save_raw("ubj"))})
+        on_progress(f"{self.name}: kept {booster.num_boosted_rounds()} of {self.params['n_estimators']} rounds")
 
     def _bad_weight(self, y: np.ndarray) -> float:
         weight = self.params["scale_pos_weight"]
@@ -119,7 +120,7 @@ class XGBoost(CreditModel):
     def _load(self, files: Mapping[str, bytes]) -> None:
         import xgboost
 
-        self._booster = xgboost.Booster({"nthread": self.params["threads"]}, model_file=bytearray(files[BOOSTER]))
+        self._booster = xgboost.Booster({"nthread": 1}, model_file=bytearray(files[BOOSTER]))
 
 
 def _matrix(

@@ -7,9 +7,9 @@
 -#}
 {% macro income_stability(years, variation, job_changes) -%}
     (
-        coalesce(0.5 * least(cast({{ years }} as double), 10.0) / 10.0, 0.0)
-        + coalesce(0.3 * (1.0 - least(cast({{ variation }} as double), 1.0)), 0.0)
-        + coalesce(0.2 * (1.0 - least(cast({{ job_changes }} as double), 5.0) / 5.0), 0.0)
+        0.5 * coalesce({{ capped_share(years, 10) }}, 0.0)
+        + 0.3 * coalesce(1.0 - {{ capped_share(variation, 1) }}, 0.0)
+        + 0.2 * coalesce(1.0 - {{ capped_share(job_changes, 5) }}, 0.0)
     )
     / nullif(
         case when {{ years }} is not null then 0.5 else 0.0 end
@@ -17,4 +17,9 @@
         + case when {{ job_changes }} is not null then 0.2 else 0.0 end,
         0.0
     )
+{%- endmacro %}
+
+{#- The value as a share of its cap, at most 1; unknown stays unknown (least() skips nulls on one engine only). -#}
+{% macro capped_share(column, cap) -%}
+    case when {{ column }} > {{ cap }} then 1.0 else cast({{ column }} as double) / {{ cap }}.0 end
 {%- endmacro %}

@@ -65,12 +65,11 @@ with_year_before as (
 wide as (
 
     select
-        valid_from,
-        {%- for id, name in series.items() %}
-        max(case when series_id = '{{ id }}' then value end) as {{ name }},
-        max(case when series_id = '{{ id }}' then value_year_before end) as {{ name }}_year_before
-        {%- if not loop.last %},{% endif %}
-        {%- endfor %}
+        {% for id, name in series.items() -%}
+            max(case when series_id = '{{ id }}' then value end) as {{ name }},
+            max(case when series_id = '{{ id }}' then value_year_before end) as {{ name }}_year_before,
+        {% endfor -%}
+        valid_from
     from with_year_before
     group by valid_from
 

@@ -5,25 +5,42 @@
     on_schema_change='fail',
     post_hook="delete from {{ this }} where loan_id not in (select loan_id from {{ active_loans() }})"
 ) }}
+{% set so_far = 'partition by spine.loan_id order by spine.month_end' %}
 -- Each loan at each month end, as the platform saw it then: a payment counts from the day it was known, not from the
 -- day it was made. Payments cure the oldest unpaid instalment first.
--- Incremental: a loan is rebuilt, all its months, when it was landed again; its landing batch tells.
-with loans as (
+-- Incremental: a loan is rebuilt, all its months, when it was landed again or anything new is known of its payments.
+with news as (
 
     select
         loan_id,
-        issue_month,
-        loan_amount,
-        loan_status,
-        closed_date,
-        observed_through,
-        _batch
+        max(known_at) as latest_news_at
+    from {{ ref('stg_synthetic__repayments') }}
+    group by loan_id
+
+),
+
+landed as (
+
+    select
+        active.loan_id,
+        active.issue_month,
+        active.loan_amount,
+        active.loan_status,
+        active.closed_date,
+        active.observed_through,
+        active._batch,
+        news.latest_news_at
     from {{ active_loans() }} as active
+    inner join news on active.loan_id = news.loan_id
+
+),
+
+loans as (
+
+    select * from landed
     {% if is_incremental() %}
-    where not exists (
-        select 1 from {{ this }} as built
-        where built.loan_id = active.loan_id and built._batch = active._batch
-    )
+        where (loan_id, _batch, latest_news_at)
+        not in (select built.loan_id, built._batch, built.latest_news_at from {{ this }} as built)
     {% endif %}
 
 ),
@@ -32,54 +49,59 @@ instalments as (
 
     select
         repayments.loan_id,
+        repayments.instalment_number,
         repayments.due_date,
-        repayments.paid_date,
         repayments.amount_due,
         repayments.amount_paid,
         repayments.principal_paid,
-        case
-            when repayments.paid_date is null then null
-            when cast(repayments.known_at as date) > repayments.paid_date then cast(repayments.known_at as date)
-            else repayments.paid_date
-        end as known_date,
-        cast(sum(repayments.amount_due) over (
-            partition by repayments.loan_id
-            order by repayments.due_date, repayments.instalment_number
-        ) as decimal(18, 2)) as due_to_here
+        case when repayments.paid_date is not null then {{ later_of(
+            'repayments.paid_date', 'cast(repayments.known_at as date)'
+        ) }} end as known_date,
+        coalesce(repayments.paid_date <= repayments.due_date, false) as paid_on_time,
+        datediff('day', {{ months_after('repayments.due_date', -1) }}, repayments.paid_date) as days_to_pay
     from {{ ref('stg_synthetic__repayments') }} as repayments
     inner join loans on repayments.loan_id = loans.loan_id
 
 ),
 
 -- An instalment turns late on the day after it was due, unless a payment on time is known by that month's end.
-judged as (
+dated as (
 
     select
         *,
         last_day(due_date) as due_month,
         last_day(known_date) as known_month,
         last_day(cast(due_date + interval '1 day' as date)) as late_month,
-        coalesce(paid_date <= due_date, false) as paid_on_time,
-        datediff('day', {{ months_after('due_date', -1) }}, paid_date) as days_to_pay
+        coalesce(last_day(known_date) = last_day(due_date), false) as known_when_due
     from instalments
 
 ),
 
+judged as (
+
+    select
+        *,
+        not paid_on_time or known_month > late_month as looked_late
+    from dated
+
+),
+
+-- Most payments become known in the month they are due: one row tells both. The others get rows of their own.
 events as (
 
     select
         loan_id,
         due_month as month_end,
         amount_due,
-        cast(0 as decimal(18, 2)) as amount_paid,
-        cast(0 as decimal(18, 2)) as principal_paid,
+        case when known_when_due then amount_paid else 0 end as amount_paid,
+        case when known_when_due then principal_paid else 0 end as principal_paid,
         1 as instalments_due,
-        0 as instalments_on_time,
-        0 as instalments_late,
-        0 as payments,
-        0 as days_to_pay,
-        0 as days_to_pay_squared,
-        cast(null as date) as known_date
+        case when known_when_due and paid_on_time then 1 else 0 end as instalments_on_time,
+        case when looked_late and late_month = due_month then 1 else 0 end as instalments_late,
+        case when known_when_due then 1 else 0 end as payments,
+        case when known_when_due then days_to_pay else 0 end as days_to_pay,
+        case when known_when_due then days_to_pay * days_to_pay else 0 end as days_to_pay_squared,
+        case when known_when_due then known_date end as known_date
     from judged
 
     union all
@@ -93,13 +115,13 @@ events as (
         0 as instalments_due,
         case when paid_on_time then 1 else 0 end as instalments_on_time,
         -- it had been called late before the platform learnt that it was not
-        case when paid_on_time and known_month > late_month then -1 else 0 end as instalments_late,
+        case when paid_on_time and looked_late then -1 else 0 end as instalments_late,
         1 as payments,
         days_to_pay,
         days_to_pay * days_to_pay as days_to_pay_squared,
         known_date
     from judged
-    where known_month is not null
+    where known_date is not null and not known_when_due
 
     union all
 
@@ -117,7 +139,7 @@ events as (
         0 as days_to_pay_squared,
         cast(null as date) as known_date
     from judged
-    where not paid_on_time or known_month > late_month
+    where looked_late and late_month <> due_month
 
 ),
 
@@ -147,27 +169,35 @@ spans as (
     select
         loans.loan_id,
         min(monthly.month_end) as first_month,
-        case
-            when max(loans.closed_date) is null
-                then max({{ last_complete_month('loans.observed_through') }})
-            else least(
-                max({{ last_complete_month('loans.observed_through') }}),
-                greatest(last_day(max(loans.closed_date)), max(monthly.month_end))
-            )
-        end as last_month
+        max({{ last_complete_month('loans.observed_through') }}) as last_complete_month,
+        last_day(max(loans.closed_date)) as closing_month,
+        max(monthly.month_end) as last_event_month
     from loans
     inner join monthly on loans.loan_id = monthly.loan_id
     group by loans.loan_id
 
 ),
 
+lives as (
+
+    select
+        loan_id,
+        first_month,
+        case
+            when closing_month is null then last_complete_month
+            else least(last_complete_month, greatest(closing_month, last_event_month))
+        end as last_month
+    from spans
+
+),
+
 spine as (
 
     select
-        spans.loan_id,
+        lives.loan_id,
         months.month_end
-    from spans
-    {{ month_spine('spans.first_month', 'spans.last_month', 'months') }}
+    from lives
+    {{ month_spine('lives.first_month', 'lives.last_month', 'months') }}
 
 ),
 
@@ -176,12 +206,6 @@ running as (
     select
         spine.loan_id,
         spine.month_end,
-        loans.issue_month,
-        loans.loan_amount,
-        loans.loan_status,
-        loans.closed_date,
-        loans.observed_through,
-        loans._batch,
         coalesce(monthly.amount_due, 0) as amount_due,
         coalesce(monthly.amount_paid, 0) as amount_paid,
         coalesce(monthly.principal_paid, 0) as principal_paid,
@@ -191,30 +215,47 @@ running as (
         coalesce(monthly.payments, 0) as payments,
         coalesce(monthly.days_to_pay, 0) as days_to_pay,
         coalesce(monthly.days_to_pay_squared, 0) as days_to_pay_squared,
-        cast(sum(monthly.amount_due) over so_far as decimal(18, 2)) as due_to_date,
-        cast(coalesce(sum(monthly.amount_paid) over so_far, 0) as decimal(18, 2)) as paid_to_date,
-        cast(
-            loans.loan_amount - coalesce(sum(monthly.principal_paid) over so_far, 0) as decimal(18, 2)
-        ) as balance,
-        max(monthly.known_date) over so_far as latest_known_date
+        cast(sum(monthly.amount_due) over ({{ so_far }}) as decimal(18, 2)) as due_to_date,
+        cast(sum(monthly.amount_paid) over ({{ so_far }}) as decimal(18, 2)) as paid_to_date,
+        cast(sum(monthly.principal_paid) over ({{ so_far }}) as decimal(18, 2)) as principal_to_date,
+        max(monthly.known_date) over ({{ so_far }}) as latest_known_date
     from spine
-    inner join loans on spine.loan_id = loans.loan_id
     left join monthly on spine.loan_id = monthly.loan_id and spine.month_end = monthly.month_end
-    window so_far as (partition by spine.loan_id order by spine.month_end)
 
 ),
 
 -- Few rows are behind: only they look for their oldest unpaid instalment.
+behind as (
+
+    select * from running
+    where paid_to_date < due_to_date
+
+),
+
+schedule as (
+
+    select
+        loan_id,
+        due_date,
+        cast(sum(amount_due) over (
+            partition by loan_id
+            order by due_date, instalment_number
+        ) as decimal(18, 2)) as due_to_here
+    from instalments
+    where loan_id in (select behind.loan_id from behind)
+
+),
+
 arrears as (
 
     select
         behind.loan_id,
         behind.month_end,
-        datediff('day', instalments.due_date, behind.month_end) as days_past_due
-    from (select * from running where paid_to_date < due_to_date) as behind
+        datediff('day', schedule.due_date, behind.month_end) as days_past_due
+    from behind
     {{ asof_left_join(
-        'instalments', 'instalments', 'behind.paid_to_date < instalments.due_to_here',
-        ['behind.loan_id = instalments.loan_id']
+        'schedule', 'schedule', 'behind.paid_to_date < schedule.due_to_here',
+        ['behind.loan_id = schedule.loan_id']
     ) }}
 
 ),
@@ -223,8 +264,17 @@ aged as (
 
     select
         running.*,
+        loans.issue_month,
+        loans.loan_amount,
+        loans.loan_status,
+        loans.closed_date,
+        loans.observed_through,
+        loans._batch,
+        loans.latest_news_at,
+        cast(loans.loan_amount - running.principal_to_date as decimal(18, 2)) as balance,
         cast(coalesce(arrears.days_past_due, 0) as integer) as days_past_due
     from running
+    inner join loans on running.loan_id = loans.loan_id
     left join arrears on running.loan_id = arrears.loan_id and running.month_end = arrears.month_end
 
 ),
@@ -260,7 +310,8 @@ panel as (
         days_to_pay_squared,
         latest_known_date,
         observed_through,
-        _batch
+        _batch,
+        latest_news_at
     from aged
 
 )

@@ -1,3 +1,9 @@
+{% set by_month = 'partition by loan_id order by month_end rows between' %}
+{% set life = by_month ~ ' unbounded preceding and current row' %}
+{% set last_3 = by_month ~ ' 2 preceding and current row' %}
+{% set last_6 = by_month ~ ' 5 preceding and current row' %}
+{% set last_12 = by_month ~ ' 11 preceding and current row' %}
+{% set last_24 = by_month ~ ' 23 preceding and current row' %}
 -- How each loan behaved up to each month end, from the loan-month panel: what was known by that day and nothing later.
 with panel as (
 
@@ -9,25 +15,19 @@ windows as (
 
     select
         *,
-        sum(instalments_due) over life as due_count,
-        sum(instalments_on_time) over life as on_time_count,
-        sum(payments) over life as payment_count,
-        sum(days_to_pay) over life as days_sum,
-        sum(days_to_pay_squared) over life as days_squared_sum,
-        sum(instalments_late) over last_6 as late_6,
-        sum(instalments_late) over last_12 as late_12,
-        sum(instalments_late) over last_24 as late_24,
-        max(days_past_due) over last_12 as dpd_max_last_12,
-        max(days_past_due) over life as dpd_max_life,
-        sum(amount_paid) over last_3 as paid_3,
-        sum(amount_due) over last_3 as due_3
+        sum(instalments_due) over ({{ life }}) as due_count,
+        sum(instalments_on_time) over ({{ life }}) as on_time_count,
+        sum(payments) over ({{ life }}) as payment_count,
+        sum(days_to_pay) over ({{ life }}) as days_sum,
+        sum(days_to_pay_squared) over ({{ life }}) as days_squared_sum,
+        sum(instalments_late) over ({{ last_6 }}) as late_6,
+        sum(instalments_late) over ({{ last_12 }}) as late_12,
+        sum(instalments_late) over ({{ last_24 }}) as late_24,
+        max(days_past_due) over ({{ last_12 }}) as dpd_max_last_12,
+        max(days_past_due) over ({{ life }}) as dpd_max_life,
+        sum(amount_paid) over ({{ last_3 }}) as paid_3,
+        sum(amount_due) over ({{ last_3 }}) as due_3
     from panel
-    window
-        life as (partition by loan_id order by month_end rows between unbounded preceding and current row),
-        last_3 as (partition by loan_id order by month_end rows between 2 preceding and current row),
-        last_6 as (partition by loan_id order by month_end rows between 5 preceding and current row),
-        last_12 as (partition by loan_id order by month_end rows between 11 preceding and current row),
-        last_24 as (partition by loan_id order by month_end rows between 23 preceding and current row)
 
 ),
 

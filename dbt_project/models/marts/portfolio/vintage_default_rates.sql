@@ -1,3 +1,4 @@
+{% set so_far = 'partition by ages.issue_month order by ages.months_on_book' %}
 -- Cumulative default curves by vintage: the share of the loans (and of the money) of one issue month that had
 -- defaulted by each month on book. A cell is shown only when the whole cohort has had that long.
 with outcomes as (
@@ -21,6 +22,12 @@ cohorts as (
 
 ),
 
+months as (
+
+    {{ integers(0, 240) }}
+
+),
+
 ages as (
 
     select
@@ -29,8 +36,8 @@ ages as (
         cohorts.amount,
         months.age as months_on_book
     from cohorts
-    inner join ({{ integers(0, 240) }}) as months
-        on months.age <= cohorts.observed_months and months.age <= cohorts.longest_life
+    inner join months
+        on cohorts.observed_months >= months.age and cohorts.longest_life >= months.age
 
 ),
 
@@ -54,12 +61,11 @@ running as (
         ages.months_on_book,
         ages.loans,
         ages.amount,
-        cast(sum(coalesce(defaults.loans, 0)) over so_far as bigint) as defaulted_loans,
-        cast(sum(coalesce(defaults.amount, 0)) over so_far as decimal(18, 2)) as defaulted_amount
+        cast(sum(coalesce(defaults.loans, 0)) over ({{ so_far }}) as bigint) as defaulted_loans,
+        cast(sum(coalesce(defaults.amount, 0)) over ({{ so_far }}) as decimal(18, 2)) as defaulted_amount
     from ages
     left join defaults
         on ages.issue_month = defaults.issue_month and ages.months_on_book = defaults.months_on_book
-    window so_far as (partition by ages.issue_month order by ages.months_on_book)
 
 ),
 
