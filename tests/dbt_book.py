@@ -60,7 +60,9 @@ def loan(loan_id: str, issued: date, **columns: Any) -> Row:
     return {**ORDINARY_LOAN, **given, **columns}
 
 
-def instalments(loan_id: str, issued: date, paid: Sequence[date | tuple[date, date] | None], **columns: Any) -> list[Row]:
+def instalments(
+    loan_id: str, issued: date, paid: Sequence[date | tuple[date, date] | None], **columns: Any
+) -> list[Row]:
     """Six instalments of 105, due on the tenth of each following month, as far as `paid` goes.
 
     Each entry is the day of the payment, the day and the day it became known, or None while it is missing.
@@ -84,7 +86,13 @@ def instalments(loan_id: str, issued: date, paid: Sequence[date | tuple[date, da
 def macro(*published: tuple[date, date, float]) -> list[Row]:
     """Values of UNRATE: period, day of publication, per cent."""
     return [
-        {"series_id": "UNRATE", "observation_date": period, "publication_date": day, "vintage_date": day, "value": value}
+        {
+            "series_id": "UNRATE",
+            "observation_date": period,
+            "publication_date": day,
+            "vintage_date": day,
+            "value": value,
+        }
         for period, day, value in published
     ]
 
@@ -126,7 +134,11 @@ class DbtBook:
         run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
         assert (run.returncode == 0) is succeeds, run.stdout[-6_000:] + run.stderr[-2_000:]
         results = json.loads((target / "run_results.json").read_text())["results"]
-        return {result["unique_id"].split(".")[2]: result["status"] for result in results}
+        return {_name(result["unique_id"]): result["status"] for result in results}
+
+    def compiled(self, node: str) -> str:
+        """The SQL that the last dbt process ran for `node`."""
+        return next((self.root / "target" / "compiled").rglob(f"{node}.sql")).read_text()
 
     def rows(self, table: str, order: str = "all") -> list[Row]:
         """Rows of a relation, in an order of their own and not of their writing."""
@@ -136,11 +148,19 @@ class DbtBook:
         given = {column.name: [_text(row.get(column.name)) for row in rows] for column in columns}
         typed = ", ".join(f"cast({column.name} as {column.type}) as {column.name}" for column in columns)
         with duckdb.connect() as connection:
-            connection.register("rows", pa.table({name: pa.array(values, pa.string()) for name, values in given.items()}))
+            connection.register(
+                "rows", pa.table({name: pa.array(values, pa.string()) for name, values in given.items()})
+            )
             table = connection.execute(f"select {typed} from rows").to_arrow_table()
         file = self.root / f"{name}.parquet"
         pq.write_table(table, file)
         self.warehouse.create_view(f"bronze.{name}", f"select * from read_parquet('{file}')")
+
+
+def _name(unique_id: str) -> str:
+    """`model.credit_risk.<name>`, `test.credit_risk.<name>.<hash>`, `unit_test.credit_risk.<model>.<name>`."""
+    parts = unique_id.split(".")
+    return parts[3] if parts[0] == "unit_test" else parts[2]
 
 
 def _text(value: Any) -> str | None:

@@ -93,8 +93,9 @@ class FeatureSql:
 
 
 def _in_order_of(keys: pa.ChunkedArray, features: pa.Table) -> pa.Table:
+    one_each = keys.null_count == 0 and len(pc.unique(keys)) == len(keys) == features.num_rows
     positions = pc.index_in(keys, features[KEY].combine_chunks())
-    if not len(pc.unique(positions)) == len(keys) == features.num_rows or positions.null_count:
+    if not one_each or positions.null_count:
         raise FeatureSqlError(
             f"{len(keys)} applications gave {features.num_rows} feature rows: {KEY} must be unique and not null"
         )

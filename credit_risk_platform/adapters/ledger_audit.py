@@ -15,8 +15,9 @@ from credit_risk_platform.adapters import ledger_sql
 from credit_risk_platform.adapters.ledger import LEDGER, LINK_COLUMNS, SEALS
 from credit_risk_platform.adapters.ledger_writer import with_packed
 from credit_risk_platform.adapters.warehouse.base import Batches, Select, Warehouse, Workspace
-from credit_risk_platform.domain.provenance import BUCKET_ROWS, CONTENT, GENESIS
+from credit_risk_platform.domain.provenance import BUCKET_ROWS, CONTEXT, GENESIS, OWN
 
+BATCH_ROWS = 250_000
 _DIGITS = f'case when seals."rows" <= {BUCKET_ROWS} then 0 when seals."rows" <= {16 * BUCKET_ROWS} then 1 else 2 end'
 
 
@@ -86,21 +87,27 @@ def _first_seal(workspace: Workspace, max_rows: int | None) -> int:
 
 
 def _stage_rows(warehouse: Warehouse, workspace: Workspace, first: int) -> int:
-    """Staged `audited`: of each row its stored links, and the hashes recomputed from what it holds now."""
-    names = [*CONTENT, "numeric_inputs", "categorical_inputs", *LINK_COLUMNS]
-    rows = f"select {', '.join(names)} from {LEDGER} where seal_no >= ? or seal_no is null"
+    """Staged `audited`: of each row its stored links and the hash of what it holds now; `misfits`: see below."""
+    part = f"from {LEDGER} where seal_no >= ? or seal_no is null"
+    rows = f"select {', '.join([*OWN, *CONTEXT, *LINK_COLUMNS])} {part}"
+    contexts = f"select distinct {', '.join(CONTEXT)} {part}"
     rehashed = f"""
-        select seal_no, score_id, prev_hash, row_hash, inputs_fit, {ledger_sql.CONTENT_HASH} as content_hash
-        from (
-            select *, {ledger_sql.CONTEXT_HASH} as context_hash
-            from (select *, inputs_hash = {ledger_sql.INPUTS_HASH} as inputs_fit from incoming_rows)
-        )
+        select seal_no, score_id, prev_hash, row_hash, {ledger_sql.CONTENT_HASH} as content_hash
+        from ({ledger_sql.with_context_hash(rows, contexts)})
     """
-    with warehouse.stream(rows, [first], batch_rows=250_000) as batches:
-        empty = warehouse.query(f"{rows} limit 0", [first]).schema
-        schema = empty.append(pa.field(ledger_sql.PACKED, pa.large_binary()))
+    _stage_misfits(
+        warehouse, workspace, f"select score_id, numeric_inputs, categorical_inputs, inputs_hash {part}", first
+    )
+    return workspace.stage("audited", Select(rehashed, [first, first]))
+
+
+def _stage_misfits(warehouse: Warehouse, workspace: Workspace, inputs: str, first: int) -> None:
+    """Staged `misfits`: rows whose inputs no longer have the hash that their content hash covers."""
+    misfits = f"select score_id from incoming_rows where inputs_hash is distinct from {ledger_sql.INPUTS_HASH}"
+    schema = warehouse.query(f"{inputs} limit 0", [first]).schema.append(pa.field(ledger_sql.PACKED, pa.large_binary()))
+    with warehouse.stream(inputs, [first], BATCH_ROWS) as batches:
         reader = pa.RecordBatchReader.from_batches(schema, (with_packed(batch) for batch in batches))
-        return workspace.stage("audited", Batches(reader, rehashed))
+        workspace.stage("misfits", Batches(reader, misfits))
 
 
 _STATE = """
@@ -119,7 +126,8 @@ rows_broken as (
         end as what
     from (
         select *,
-            row_hash is distinct from sha256(content_hash || prev_hash) or inputs_fit is distinct from true as changed
+            row_hash is distinct from sha256(content_hash || prev_hash)
+            or score_id in (select score_id from misfits) as changed
         from linked
     )
     where changed or prev_hash is distinct from expected

@@ -5,7 +5,7 @@ Only expressions and queries live here. Snowflake's dialect (`sha2`) will be a s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from credit_risk_platform.domain.provenance import CONTENT, CONTEXT, OWN, SCORE_ID_LENGTH, SCORE_KEY, SEAL, Kind
 
@@ -26,23 +26,34 @@ _TEXT: dict[Kind, str] = {
 
 
 def framed(column: str, kind: Kind) -> str:
-    """`<bytes>:<text>` of a column, `-` for null."""
+    """`<bytes>:<text>` of a column, `-` for null, as arguments of `concat` (which skips nulls)."""
     text = _TEXT[kind].format(column)
-    return f"coalesce(strlen({text})::varchar || ':' || {text}, '-')"
+    return f"coalesce(strlen({text})::varchar || ':', '-'), {text}"
 
 
 def _texts(columns: Mapping[str, Kind]) -> str:
-    return " || ".join(framed(name, kind) for name, kind in columns.items())
+    # One `concat` over all parts: a chain of `||` copies the growing text at every step, three times slower.
+    return ", ".join(framed(name, kind) for name, kind in columns.items())
 
 
 INPUTS_HASH = (
     f"sha256(encode(octet_length({PACKED})::varchar || ':') || {PACKED} "
-    f"|| encode({framed('categorical_inputs', Kind.TEXTS)}))"
+    f"|| encode(concat({framed('categorical_inputs', Kind.TEXTS)})))"
 )
-SCORE_ID = f"left(sha256({_texts({name: CONTENT[name] for name in SCORE_KEY})}), {SCORE_ID_LENGTH})"
-CONTEXT_HASH = f"sha256({_texts(CONTEXT)})"
-CONTENT_HASH = f"sha256({_texts(OWN)} || context_hash)"
-SEAL_HASH = f"sha256({_texts(SEAL)})"
+SCORE_ID = f"left(sha256(concat({_texts({name: CONTENT[name] for name in SCORE_KEY})})), {SCORE_ID_LENGTH})"
+CONTEXT_HASH = f"sha256(concat({_texts(CONTEXT)}))"
+CONTENT_HASH = f"sha256(concat({_texts(OWN)}, context_hash))"
+SEAL_HASH = f"sha256(concat({_texts(SEAL)}))"
+
+
+def with_context_hash(rows: str, contexts: str, shared: Iterable[str] = CONTEXT) -> str:
+    """Query for `rows` with `context_hash`, computed once for each of the few `contexts` (rows of `CONTEXT`).
+
+    `shared` are the columns both have: a score does not carry the stamp of its run yet, a ledger row does.
+    """
+    same = " and ".join(f"given.{name} is not distinct from context.{name}" for name in shared)
+    hashed = f"select *, {CONTEXT_HASH} as context_hash from ({contexts})"
+    return f"select given.*, context_hash from ({rows}) as given join ({hashed}) as context on {same}"
 
 
 def digest(rows: str, value: str, digits: int) -> str:

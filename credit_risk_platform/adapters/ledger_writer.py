@@ -22,10 +22,11 @@ from credit_risk_platform.adapters.ledger import (
     seal_of,
 )
 from credit_risk_platform.adapters.warehouse.base import Batches, Select, Transaction, Warehouse
-from credit_risk_platform.domain.provenance import GENESIS, Seal, bucket_digits, packed
+from credit_risk_platform.domain.provenance import CONTEXT, GENESIS, OWN, Seal, bucket_digits, packed
 from credit_risk_platform.domain.scoring import SCORE_SCHEMA
 
 _LEDGER_TYPES = {name: f"null::{kind} as {name}" for name, kind in LEDGER_COLUMNS.items()}
+_OF_A_SCORE = {*SCORE_SCHEMA.names, "score_id", "inputs_hash"}
 # Bound, so that the engine skips the data files of all other days: the ledger grows for years.
 _OF_THESE_DAYS = "old.as_of between ? and ?"
 
@@ -68,13 +69,17 @@ def write_scores(warehouse: Warehouse, batches: Iterable[pa.RecordBatch], as_of:
 def hashed(batches: Iterable[pa.RecordBatch], stamp: Stamp) -> Batches:
     """Score rows on their way into staged table `scored`, with `inputs_hash`, `score_id` and `content_hash`."""
     schema = SCORE_SCHEMA.append(pa.field(ledger_sql.PACKED, pa.large_binary()))
+    shared = [name for name in CONTEXT if name in SCORE_SCHEMA.names]
+    unknown = ", ".join(_LEDGER_TYPES[name] for name in OWN if name not in _OF_A_SCORE)
     stamped, params = _stamped(stamp)
+    named = f"""
+        select *, {ledger_sql.SCORE_ID} as score_id
+        from (select *, {ledger_sql.INPUTS_HASH} as inputs_hash, {unknown} from incoming_rows)
+    """
+    contexts = f"select *, {stamped} from (select distinct {', '.join(shared)} from incoming_rows)"
     sql = f"""
         select {", ".join(SCORE_SCHEMA.names)}, inputs_hash, score_id, {ledger_sql.CONTENT_HASH} as content_hash
-        from (
-            select *, {ledger_sql.SCORE_ID} as score_id, {ledger_sql.CONTEXT_HASH} as context_hash
-            from (select *, {ledger_sql.INPUTS_HASH} as inputs_hash, {stamped} from incoming_rows)
-        )
+        from ({ledger_sql.with_context_hash(named, contexts, shared)})
     """
     return Batches(pa.RecordBatchReader.from_batches(schema, (with_packed(batch) for batch in batches)), sql, params)
 
@@ -111,8 +116,7 @@ def append(transaction: Transaction, stamp: Stamp) -> Seal | None:
 
 def _stamped(stamp: Stamp) -> tuple[str, list[Any]]:
     """Select list of what a score does not bring itself: the stamp as parameters, null for what is not known yet."""
-    own = {*SCORE_SCHEMA.names, "score_id", "inputs_hash", *LINK_COLUMNS}
-    rest = [name for name in LEDGER_COLUMNS if name not in own]
+    rest = [name for name in LEDGER_COLUMNS if name not in _OF_A_SCORE and name not in LINK_COLUMNS]
     values = vars(stamp)
     listed = [f"?::{LEDGER_COLUMNS[name]} as {name}" if name in values else _LEDGER_TYPES[name] for name in rest]
     return ", ".join(listed), [values[name] for name in rest if name in values]

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 
 from credit_risk_platform.cli.tables import new_table
-from credit_risk_platform.settings import PROJECT_ROOT, Settings
+from credit_risk_platform.settings import PROJECT_ROOT, Settings, Target
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,7 +47,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
             found, fix = check(settings)
         except Exception as error:  # noqa: BLE001  whatever broke is what the doctor is asked to report
             found, fix = "", f"{type(error).__name__}: {error}"
-        state = "ok" if not fix else "missing" if required else "skipped"
+        needed = required or (check is _snowflake and settings.target is Target.SNOWFLAKE)
+        state = "ok" if not fix else "missing" if needed else "skipped"
         yield Finding(part, state, found, fix)
 
 
@@ -167,7 +168,7 @@ def _chromium(_: Settings) -> tuple[str, str]:
 
 def _snowflake(settings: Settings) -> tuple[str, str]:
     absent = ", ".join(name for name in SNOWFLAKE if not settings.environment().get(name))
-    return ("", f"only CRP_TARGET=snowflake needs {absent}") if absent else ("credentials are set", "")
+    return ("", f"CRP_TARGET=snowflake needs {absent} in the environment") if absent else ("credentials are set", "")
 
 
 def _nearest_existing(path: Path) -> Path:

@@ -11,6 +11,7 @@ from rich.table import Table
 def new_table(title: str, columns: Sequence[str], right: Sequence[str] = ()) -> Table:
     """A light table; the columns named in `right` hold numbers."""
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.min_width = len(title) + 1
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     return table

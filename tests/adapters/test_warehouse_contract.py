@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from credit_risk_platform.adapters.warehouse.base import DuplicateKeyError, Select, Warehouse
+from credit_risk_platform.adapters.warehouse.base import Batches, DuplicateKeyError, Select, Warehouse
 from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse, attach_sql
 
 NASTY = ["O'Brien", 'say "hi"', "back\\slash", "line\nbreak", "naïve ☃", "", "semi;colon--", "{'a': 1}"]
@@ -90,6 +90,37 @@ def test_an_upsert_that_reads_its_own_table_does_not_lose_it(warehouse: DuckLake
     assert warehouse.upsert("gold.loans", doubled, ["loan_id"]) == 2
     assert warehouse.replace("gold.loans", Select("select * from gold.loans"), "loan_id > 0") == 2
     assert rows(warehouse) == [(1, Decimal("200.20")), (2, Decimal("200.20"))]
+
+
+def test_a_select_over_staged_rows_may_read_the_table_it_changes_too(warehouse: DuckLakeWarehouse) -> None:
+    warehouse.replace_table("gold.loans", loans(1, 2))
+    both = Select("select * from gold.loans union all select * from more")
+    with warehouse.transaction({"more": loans(3)}) as transaction:
+        assert transaction.replace("gold.loans", both, "true") == 3
+    warehouse.replace_table("gold.more", loans(8))
+    with warehouse.transaction({"more": loans(9)}) as transaction:
+        assert transaction.upsert("gold.more", Select("select * from gold.more"), ["loan_id"]) == 1
+    assert [row[0] for row in rows(warehouse)] == [1, 2, 3]
+
+
+def test_staged_batches_pass_through_their_query_batch_by_batch(warehouse: DuckLakeWarehouse) -> None:
+    reader = loans(1, 2, 3, 4).to_reader(max_chunksize=2)
+    doubled = Batches(reader, "select loan_id * ? as loan_id, amount from incoming_rows", [10])
+    with warehouse.transaction({"many": doubled, "one": Select("select max(loan_id) as top from many")}) as transaction:
+        assert transaction.query("select top from one")["top"].to_pylist() == [40]
+        transaction.append("gold.loans", Select("select * from many"))
+    assert [row[0] for row in rows(warehouse)] == [10, 20, 30, 40]
+
+
+def test_a_workspace_is_private_and_waits_for_no_writer(warehouse: DuckLakeWarehouse) -> None:
+    warehouse.replace_table("gold.loans", loans(1, 2))
+    with warehouse.transaction() as writer:
+        writer.replace("gold.loans", loans(3), "true")
+        with warehouse.workspace() as workspace:
+            assert workspace.stage("copied", Select("select * from gold.loans")) == 2
+            assert workspace.stage("mine", loans(7)) == 1
+    with pytest.raises(duckdb.Error, match="copied"):
+        warehouse.query("select * from copied")
 
 
 # -------------------------------------------------------------------- values

@@ -2,85 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date
 
-import pytest
+import yaml
 
-from tests.dbt_book import DbtBook, Row, instalments, loan, macro
+from tests.dbt_book import DBT_PROJECT, Row
+from tests.dbt_story import Story
 
 JANUARY, FEBRUARY, MARCH = date(2022, 1, 31), date(2022, 2, 28), date(2022, 3, 31)
-ISSUED = date(2021, 12, 1)
-ON_TIME = [date(2022, month, 9) for month in range(1, 7)]
-UNEMPLOYMENT = macro(
-    (date(2021, 10, 1), date(2021, 11, 5), 4.6),
-    (date(2021, 11, 1), date(2021, 12, 3), 4.2),
-    (date(2021, 11, 1), date(2022, 3, 1), 9.9),
-)
-LOANS = [
-    loan("repaid", ISSUED, loan_status="Fully Paid", closed_date=date(2022, 6, 9)),
-    loan("behind", ISSUED),
-    loan("lost", ISSUED, loan_status="Charged Off", closed_date=date(2022, 6, 20), default_date=date(2022, 5, 11)),
-    loan("young", date(2023, 4, 1)),
-]
-REPAYMENTS = [
-    *instalments("repaid", ISSUED, ON_TIME),
-    *instalments("behind", ISSUED, [date(2022, 1, 9), None, None]),
-    *instalments("lost", ISSUED, [date(2022, 1, 9), None, None, None, None]),
-    *instalments("young", date(2023, 4, 1), [date(2023, 5, 10)]),
-]
-TABLES = (
-    "silver.int_loan_month_panel", "silver.int_macro_published", "gold.application_features",
-    "gold.behaviour_features", "gold.loan_outcomes", "gold.vintage_default_rates", "gold.risk_bands",
-)  # fmt: skip
-
-LATER_LOANS = [
-    LOANS[0],
-    loan("behind", ISSUED, _batch="second"),
-    loan("young", date(2023, 4, 1)),
-    loan("new", ISSUED, _batch="second"),
-]
-LATER_REPAYMENTS = [
-    *instalments("repaid", ISSUED, ON_TIME),
-    # the February instalment, paid on its day, is learnt of in March
-    *instalments("behind", ISSUED, [date(2022, 1, 9), (date(2022, 2, 10), date(2022, 3, 2)), None], _batch="second"),
-    *instalments("young", date(2023, 4, 1), [date(2023, 5, 10)]),
-    *instalments("new", ISSUED, ON_TIME[:2], _batch="second"),
-]
-
-
-@dataclass(frozen=True)
-class Story:
-    """One lake through its life: built, built again, landed anew, brought up to date, built from nothing."""
-
-    statuses: dict[str, str]
-    built: dict[str, list[Row]]
-    again: dict[str, list[Row]]
-    incremental: dict[str, list[Row]]
-    rebuilt_loans: set[str]
-    from_nothing: dict[str, list[Row]]
-
-
-@pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
-    book = DbtBook.new(tmp_path_factory.mktemp("story"))
-    book.land(LOANS, REPAYMENTS, UNEMPLOYMENT)
-    statuses = book.dbt("build")
-    built = _tables(book)
-    book.dbt("run")
-    again = _tables(book)
-    book.land(LATER_LOANS, LATER_REPAYMENTS, UNEMPLOYMENT)
-    before = int(book.warehouse.snapshot()) + 1
-    book.dbt("run")
-    written = book.warehouse.query(
-        "select distinct loan_id from ducklake_table_insertions('lake', 'silver', 'int_loan_month_panel', "
-        f"{before}::bigint, {book.warehouse.snapshot()}::bigint)"
-    )
-    incremental = _tables(book)
-    book.dbt("run", "--full-refresh")
-    yield Story(statuses, built, again, incremental, set(written["loan_id"].to_pylist()), _tables(book))
-    book.warehouse.close()
 
 
 def test_every_golden_value_and_every_check_holds(story: Story) -> None:
@@ -104,7 +33,10 @@ def test_the_incremental_panel_equals_one_built_from_nothing(story: Story) -> No
 
 
 def test_a_payment_learnt_of_later_changes_no_earlier_month(story: Story) -> None:
-    for table, month in (("silver.int_loan_month_panel", "month_end"), ("gold.behaviour_features", "observation_month")):
+    for table, month in (
+        ("silver.int_loan_month_panel", "month_end"),
+        ("gold.behaviour_features", "observation_month"),
+    ):
         before = {row[month]: row for row in story.built[table] if row["loan_id"] == "behind"}
         after = {row[month]: row for row in story.incremental[table] if row["loan_id"] == "behind"}
         landing = dict.fromkeys(("_batch", "latest_news_at"))
@@ -144,6 +76,38 @@ def test_a_decision_sees_the_unemployment_published_by_then_not_the_revision(sto
     assert seen["young"] == 0.099
 
 
+def test_a_bad_file_turns_exactly_the_expected_checks_red(story: Story) -> None:
+    red = {check for check, status in story.spoilt.items() if status == "fail"}
+    assert red == {
+        "percent_scale__stg_synthetic__loans",
+        "pii_scanner__stg_synthetic__loans",
+        "unique_key__int_applications",
+        "accepted_range__int_applications",
+        "balance_roll_forward__stg_synthetic__repayments",
+        "referential_integrity__stg_synthetic__repayments",
+    }
+    warned = {check for check, status in story.spoilt.items() if status == "warn"}
+    assert warned == {"accepted_values__int_applications"}
+
+
+def test_a_red_check_names_loan_column_and_value(story: Story) -> None:
+    named = {(row["loan_id"], row["column_name"], float(row["value"])) for row in story.out_of_range}
+    assert named == {("negative", "annual_income", -5), ("too high", "reported_utilisation", 50)}
+
+
+def test_every_column_that_an_analyst_meets_is_described(story: Story) -> None:
+    described = {
+        node["name"]: [column["name"] for column in node["columns"] if column["description"].strip()]
+        for file in [*DBT_PROJECT.glob("models/**/*.yml"), *DBT_PROJECT.glob("seeds/**/*.yml")]
+        for kind in ("models", "seeds")
+        for node in yaml.safe_load(file.read_text()).get(kind, [])
+        if node["description"].strip()
+    }
+    assert {name: sorted(columns) for name, columns in described.items()} == {
+        name: sorted(columns) for name, columns in story.columns.items()
+    }
+
+
 def _panel(story: Story, month: date) -> Row:
     rows = _of(story, "silver.int_loan_month_panel", "behind")
     return next(row for row in rows if row["month_end"] == month)
@@ -151,7 +115,3 @@ def _panel(story: Story, month: date) -> Row:
 
 def _of(story: Story, table: str, loan_id: str) -> list[Row]:
     return [row for row in story.incremental[table] if row["loan_id"] == loan_id]
-
-
-def _tables(book: DbtBook) -> dict[str, list[Row]]:
-    return {table: book.rows(table) for table in TABLES}

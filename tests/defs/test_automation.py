@@ -130,8 +130,9 @@ def test_features_wait_when_ingestion_is_late_and_say_what_they_wait_for(tmp_pat
     assert isinstance(features_tick(schedule, instance, four + dt.timedelta(days=1)), dg.SkipReason)
 
 
-def test_two_daily_ticks_score_two_days_and_a_repeated_tick_scores_none_twice(tmp_path):
-    schedule = schedules(tmp_path)["portfolio_scoring"]
+@pytest.mark.parametrize("name", ["portfolio_scoring", "model_monitoring"])
+def test_two_daily_ticks_score_two_days_and_a_repeated_tick_scores_none_twice(tmp_path, name):
+    schedule = schedules(tmp_path)[name]
     ticks = [dt.datetime(2026, 3, day, 5, tzinfo=dt.UTC) for day in (2, 3, 3)]
     requests = [schedule(dg.build_schedule_context(scheduled_execution_time=tick)) for tick in ticks]
     assert [request.partition_key for request in requests] == ["2026-03-01", "2026-03-02", "2026-03-02"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from credit_risk_platform.domain.contracts.column import Stage
@@ -90,6 +90,7 @@ def test_rows_may_be_joined_by_a_key_but_not_chosen_by_an_outcome() -> None:
     assert len(judge(trail("loan_id", ROWS, relation="bronze.synthetic_repayments"))) == 1, "having paid is an outcome"
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(LOAN_COLUMNS),
     st.lists(st.text(st.characters(categories=["Ll"]), min_size=1), max_size=6),

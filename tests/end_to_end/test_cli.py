@@ -72,6 +72,13 @@ def test_doctor_fails_when_the_home_cannot_be_written(crp: CommandRun, tmp_path:
     assert "1 needed part(s) missing." in examined.stdout
 
 
+def test_doctor_asks_for_snowflake_s_credentials_only_where_it_is_the_target(crp: CommandRun) -> None:
+    assert crp("doctor").returncode == 0
+    examined = crp("doctor", CRP_TARGET="snowflake")
+    assert examined.returncode == 1
+    assert "SNOWFLAKE_ACCOUNT" in examined.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

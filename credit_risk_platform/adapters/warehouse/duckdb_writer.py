@@ -6,6 +6,7 @@ may write, is `duckdb.py`'s business.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from credit_risk_platform.adapters.warehouse.base import Batches, DuplicateKeyEr
 
 _INCOMING = "incoming_rows"
 _EVALUATED = "evaluated_rows"
+_SLICE_ROWS = 8192
 _WIDE = ("HUGEINT", "UHUGEINT")
 
 
@@ -73,7 +75,8 @@ class DuckLakeTransaction:
         self._register(batches.rows.schema.empty_table())
         self._cursor.execute(f"create or replace temp table {name} as {batches.sql}", params)
         for batch in batches.rows:
-            self._register(pa.Table.from_batches([batch]))
+            # In small slices (nothing is copied): DuckDB shares a scan between threads by the slice.
+            self._register(pa.Table.from_batches(pa.Table.from_batches([batch]).to_batches(_SLICE_ROWS)))
             self._cursor.execute(f"insert into {name} {batches.sql}", params)
         self._cursor.unregister(_INCOMING)
 
@@ -82,7 +85,7 @@ class DuckLakeTransaction:
 
     def _prepared(self, table: str, rows: Rows, keys: Sequence[str] = ()) -> tuple[str, list[Any]]:
         """A query over rows that no delete can change any more; makes `table` if it is absent."""
-        if isinstance(rows, Select) and not any(name in rows.sql for name in self._staged):
+        if isinstance(rows, Select) and self._may_change(rows.sql, table):
             self.stage(_EVALUATED, rows)
             rows = Select(f"select * from {_EVALUATED}")
         source, params = self._source(rows)
@@ -90,6 +93,11 @@ class DuckLakeTransaction:
         if keys:
             self._refuse_duplicates(table, source, params, keys)
         return source, params
+
+    def _may_change(self, sql: str, table: str) -> bool:
+        # What stands in staged tables stays as it is; copying it again would cost a large batch its time and memory.
+        staged = any(re.search(rf"(?<![\w.]){re.escape(name)}\b", sql) for name in self._staged)
+        return not staged or table in sql
 
     def _source(self, rows: Rows) -> tuple[str, list[Any]]:
         """The query that gives `rows`, with integers wider than 64 bits as decimals: DuckLake keeps them as DOUBLE."""

@@ -54,4 +54,3 @@ JOBS = [
     silver_refresh,
     gold_refresh,
 ]
-

@@ -1,6 +1,7 @@
 """Crons of S4 (UTC, said explicitly) and the four-hourly preset of S3."""
 
 import datetime as dt
+from typing import Any, TypeAlias
 
 import dagster as dg
 
@@ -14,6 +15,7 @@ PORTFOLIO_BRONZE = {
     PortfolioSource.LENDING_CLUB: Bronze.LENDING_CLUB_LOANS,
     PortfolioSource.LANDING: Bronze.LANDING_LOANS,
 }
+AssetJob: TypeAlias = Any  # what `define_asset_job` returns; Dagster exports no name for it
 INGESTION_HEAD_START = dt.timedelta(hours=2)
 
 
@@ -21,15 +23,15 @@ def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
     """The preset's schedules, RUNNING where the settings say so."""
     status = dg.DefaultScheduleStatus.RUNNING if settings.automation_running else dg.DefaultScheduleStatus.STOPPED
 
-    def cron(job: dg.JobDefinition, schedule: str) -> dg.ScheduleDefinition:
+    def cron(job: AssetJob, schedule: str) -> dg.ScheduleDefinition:
         return dg.ScheduleDefinition(
             name=job.name, job=job, cron_schedule=schedule, execution_timezone="UTC", default_status=status
         )
 
     always = [
         cron(jobs.model_training, "0 1 * * 0"),
-        cron(jobs.model_monitoring, "0 6 * * *"),
-        _scoring(status),
+        _for_yesterday(jobs.portfolio_scoring, "0 5 * * *", status),
+        _for_yesterday(jobs.model_monitoring, "0 6 * * *", status),
     ]
     if settings.schedule_preset is SchedulePreset.LAKEHOUSE_4H:
         return [cron(jobs.silver_refresh, "0 */4 * * *"), cron(jobs.gold_refresh, FEATURES_CRON), *always]
@@ -60,18 +62,18 @@ def _features(source: PortfolioSource, status: dg.DefaultScheduleStatus) -> dg.S
     return feature_engineering
 
 
-def _scoring(status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:
+def _for_yesterday(job: AssetJob, cron_schedule: str, status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:
     @dg.schedule(
-        name="portfolio_scoring",
-        job=jobs.portfolio_scoring,
-        cron_schedule="0 5 * * *",
+        name=job.name,
+        job=job,
+        cron_schedule=cron_schedule,
         execution_timezone="UTC",
         default_status=status,
-        description="Scores every open loan as of yesterday's end; a missed day shows as a missing partition.",
+        description=f"{job.description} For yesterday; a missed day shows as a missing partition and can be backfilled.",
     )
-    def portfolio_scoring(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    def for_yesterday(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
         yesterday = context.scheduled_execution_time - dt.timedelta(days=1)
         key = yesterday.strftime("%Y-%m-%d")
         return dg.RunRequest(partition_key=key, run_key=key)
 
-    return portfolio_scoring
+    return for_yesterday

@@ -81,10 +81,9 @@ def leakage_guard(workspace: DbtWorkspace, manifest: Mapping[str, Any]) -> dg.As
 
 def online_offline_parity(warehouse: DuckLakeWarehouse, manifest: Mapping[str, Any], seed: int) -> dg.AssetCheckResult:
     """Recomputes a seeded sample with the SQL that travels in the model bundle."""
-    sample = f"select loan_id from {_MART} order by md5(loan_id || ?) limit {PARITY_SAMPLE}"
-    rows_of = f"select * from {{}} where loan_id in ({sample}) order by loan_id"
-    stored = warehouse.query(rows_of.format(_MART), [str(seed)])
-    applications = warehouse.query(rows_of.format(APPLICATIONS), [str(seed)])
+    sample = warehouse.query(_SAMPLE, [str(seed), PARITY_SAMPLE])["loan_id"].to_pylist()
+    stored = warehouse.query(_ROWS_OF.format(_MART), [sample])
+    applications = warehouse.query(_ROWS_OF.format(APPLICATIONS), [sample])
     feature_sql = FeatureSql.from_manifest(manifest)
     computed = feature_sql.compute(applications, warehouse.query(f"select * from {MACRO}"))
     found = differences(stored, computed, "loan_id")
@@ -131,6 +130,8 @@ def _listed(name: str, records: Sequence[Any]) -> dict[str, dg.MarkdownMetadataV
 
 
 _MART = "gold.application_features"
+_SAMPLE = f"select loan_id from {_MART} order by md5(loan_id || ?) limit ?"
+_ROWS_OF = "select * from {} where loan_id in (select unnest(?)) order by loan_id"
 _LABELS = """
 select
     count(*) filter (where outcome = 'bad') as bad,

@@ -53,7 +53,7 @@ class MartMetadata:
     def _preview(self, table: str) -> str:
         shown = [name for name in self.warehouse.columns(table) if name not in HIDDEN]
         listed = ", ".join(f'"{name}"' for name in shown)
-        return markdown(self.warehouse.query(f"select {listed} from {table} order by 1 limit 5"))
+        return markdown(self.warehouse.query(f"select {listed} from {table} limit 5"))
 
 
 def markdown(rows: pa.Table | Sequence[Mapping[str, Any]]) -> str:

@@ -14,24 +14,16 @@ from typing import Any
 import dagster as dg
 
 from credit_risk_platform.adapters.registry import EXPERIMENT, ModelRegistry
-from credit_risk_platform.settings import Settings
 
 
-def build_registry(settings: Settings) -> ModelRegistry:
-    """The adapter under the resource key `registry`."""
-    return ModelRegistry(settings.paths.mlflow, f"http://{settings.host}:{settings.mlflow_port}")
-
-
-def build_mlflow_resource(settings: Settings) -> dg.ResourceDefinition:
+@dg.resource(
+    required_resource_keys={"registry"},
+    description="dagster-mlflow on the platform's MLflow: one MLflow run per Dagster run.",
+)
+def mlflow_run(context: dg.InitResourceContext) -> Iterator[Any]:
     """The resource under the key `mlflow`: dagster-mlflow's own object; `mlflow_run_id` names the Dagster run's run."""
-    registry = build_registry(settings)
-
-    @dg.resource(description=f"dagster-mlflow on {registry.tracking_uri}: one MLflow run per Dagster run.")
-    def mlflow(context: dg.InitResourceContext) -> Iterator[Any]:
-        with _run_of(context, registry) as integration:
-            yield integration
-
-    return mlflow
+    with _run_of(context, context.resources.registry) as integration:
+        yield integration
 
 
 @contextlib.contextmanager

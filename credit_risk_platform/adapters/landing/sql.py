@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from credit_risk_platform.adapters.landing_source import LoanFile
+from credit_risk_platform.adapters.landing.source import LoanFile
 from credit_risk_platform.adapters.tokens import LOAN_PREFIX, token_sql
 from credit_risk_platform.domain.contracts.column import Column, Kind
 from credit_risk_platform.domain.contracts.header import Header

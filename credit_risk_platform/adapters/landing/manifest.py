@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
-from datetime import date
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
 from pathlib import Path
 
+from credit_risk_platform.adapters.landing.layout import TABLES, dataset_name
+from credit_risk_platform.adapters.landing.stage import Counts
 from credit_risk_platform.domain.contracts.column import Column
-
-LOANS = "loans"
-REPAYMENTS = "repayments"
-MACRO = "macro_series"
-EMPTY_BATCH = "0" * 12
+from credit_risk_platform.domain.contracts.loan_columns import CONTRACT_VERSION
 
 SQL_COLUMNS = {
     "dataset": "VARCHAR",
@@ -43,6 +41,23 @@ SQL_COLUMNS = {
 
 
 @dataclass(frozen=True)
+class Delivery:
+    """What is landed, by whom and when; the last two end up in the receipt and nowhere else."""
+
+    source: str
+    file: str
+    sha256: str
+    file_bytes: int
+    token_key_id: str
+    run_id: str
+    landed_at: datetime
+
+    @property
+    def batch(self) -> str:
+        return self.sha256[:12]
+
+
+@dataclass(frozen=True)
 class Manifest:
     """One landed table. Stored as JSON; `already_landed` is about this call and not stored."""
 
@@ -62,15 +77,15 @@ class Manifest:
     """Reason -> rows; a row with two faults counts under both."""
     columns: list[str]
     """Contract columns the file brought; the others are null."""
-    unknown_columns: list[str]
     schema_fingerprint: str
-    observed_through: str | None
-    superseded_rows: int
-    """Rows of earlier files that this one states anew."""
     sequence: int
     """Order of landing within the source."""
     landed_at: str
     run_id: str
+    unknown_columns: list[str] = field(default_factory=list)
+    observed_through: str | None = None
+    superseded_rows: int = 0
+    """Rows of earlier files that this one states anew."""
     already_landed: bool = False
 
     @property
@@ -84,14 +99,32 @@ class Manifest:
 
     @classmethod
     def read(cls, path: Path) -> Manifest:
-        """Unknown keys of a later version are ignored."""
+        """Keys that a later version may add are ignored."""
         known = {item.name for item in fields(cls)}
         return cls(**{name: value for name, value in json.loads(path.read_bytes()).items() if name in known})
 
 
-def manifest_file(table: str) -> str:
-    """Name of the receipt of `table` in its batch folder; the loans have the plain name."""
-    return "manifest.json" if table == LOANS else f"{table}.manifest.json"
+def receipt(delivery: Delivery, table: str, counts: Counts, columns: Sequence[Column], sequence: int) -> Manifest:
+    """The manifest of `table` as far as every kind of table has one."""
+    return Manifest(
+        dataset=dataset_name(delivery.source, table),
+        source=delivery.source,
+        batch=delivery.batch,
+        file=delivery.file,
+        file_sha256=delivery.sha256,
+        file_bytes=delivery.file_bytes,
+        contract_version=CONTRACT_VERSION,
+        token_key_id=delivery.token_key_id,
+        rows_in=counts.rows_in,
+        rows_landed=counts.rows_landed,
+        rows_rejected=counts.rows_rejected,
+        rejects_by_reason=counts.rejects_by_reason,
+        columns=[column.name for column in columns],
+        schema_fingerprint=schema_fingerprint(TABLES[table]),
+        sequence=sequence,
+        landed_at=delivery.landed_at.isoformat(timespec="seconds"),
+        run_id=delivery.run_id,
+    )
 
 
 def data_version(manifests: Iterable[Manifest]) -> str:
@@ -103,7 +136,3 @@ def data_version(manifests: Iterable[Manifest]) -> str:
 def schema_fingerprint(columns: Iterable[Column]) -> str:
     """SHA-256 of column names and types, in order."""
     return hashlib.sha256("\n".join(f"{column.name} {column.type}" for column in columns).encode()).hexdigest()
-
-
-def iso(day: date | None) -> str | None:
-    return None if day is None else day.isoformat()

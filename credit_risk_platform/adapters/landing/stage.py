@@ -12,9 +12,9 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from credit_risk_platform.adapters import landing_sql as sql
-from credit_risk_platform.adapters.landing_rejects import collect_broken_lines, collect_rejects, number_rows
-from credit_risk_platform.adapters.landing_source import LoanFile, open_loan_file
+from credit_risk_platform.adapters.landing import sql
+from credit_risk_platform.adapters.landing.rejects import collect_broken_lines, collect_rejects, number_rows
+from credit_risk_platform.adapters.landing.source import LoanFile, open_loan_file
 from credit_risk_platform.adapters.tokens import TokenKey
 from credit_risk_platform.domain.contracts.column import Column
 from credit_risk_platform.domain.contracts.errors import NothingUsableError, ReconciliationError, ScaleError
@@ -68,7 +68,6 @@ class StagedLoans:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, file: LoanFile, counts: Counts, pads: dict[str, bytes]):
         self.connection, self.file, self.counts, self._pads = connection, file, counts, pads
-        self._has_gaps = bool(_one(connection, "select count(*) from gaps"))
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -80,14 +79,15 @@ class StagedLoans:
         latest = f"greatest({', '.join(f'max({name})' for name in found)})" if found else "null::date"
         return _one(self.connection, f"select coalesce({latest}, max(issue_d)) from staged where problems = ''")
 
-    def select(self) -> str:
-        """Query of the rows that land; bind `parameters`."""
-        # Numbering past a gap is a join, which loses the file's order.
-        in_order = " order by _row" if self._has_gaps else ""
-        return f"select {sql.landed(self.file.header)} from numbered where problems = ''{in_order}"
-
-    def parameters(self, source: str, batch: str, observed_through: date | None) -> dict[str, Any]:
-        return {**self._pads, "source": source, "batch": batch, "observed_through": observed_through}
+    def write(self, target: Path, source: str, batch: str, observed_through: date | None) -> None:
+        """Write the sound rows, with their lineage, as zstd Parquet in the order of the file."""
+        # Numbering past a gap is a join, which loses the order.
+        in_order = " order by _row" if _one(self.connection, "select count(*) from gaps") else ""
+        self.connection.execute(
+            f"copy (select {sql.landed(self.file.header)} from numbered where problems = ''{in_order}) "
+            f"to {sql.literal(str(target))} {PARQUET}",
+            {**self._pads, "source": source, "batch": batch, "observed_through": observed_through},
+        )
 
     def rejects(self, limit: int | None = None) -> pa.Table:
         """Rejects in file order, one per row and column."""

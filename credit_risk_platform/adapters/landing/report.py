@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from credit_risk_platform.adapters.landing_stage import Counts, Resources, scratch_connection, stage_loans
+from credit_risk_platform.adapters.landing.stage import Counts, Resources, scratch_connection, stage_loans
 from credit_risk_platform.adapters.tokens import TokenKey
 
 REJECTS_SHOWN = 1_000

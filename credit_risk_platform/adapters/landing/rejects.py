@@ -5,8 +5,8 @@ from __future__ import annotations
 import duckdb
 import pyarrow as pa
 
-from credit_risk_platform.adapters.landing_source import LoanFile
-from credit_risk_platform.adapters.landing_sql import NOTICES, REPEATED, RS, US, literal, shape
+from credit_risk_platform.adapters.landing.source import LoanFile
+from credit_risk_platform.adapters.landing.sql import NOTICES, REPEATED, RS, US, literal, shape
 from credit_risk_platform.domain.contracts.errors import BrokenQuoteError
 from credit_risk_platform.domain.contracts.loan_columns import INPUT
 from credit_risk_platform.domain.contracts.reasons import Reason, advice

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import duckdb
 
-from credit_risk_platform.adapters.landing_sql import literal
-from credit_risk_platform.adapters.landing_stage import PARQUET, Counts
+from credit_risk_platform.adapters.landing.sql import literal
+from credit_risk_platform.adapters.landing.stage import PARQUET, Counts
 from credit_risk_platform.domain.contracts.column import Column
 from credit_risk_platform.domain.contracts.errors import ContractBreachError, EmptyFileError, ReconciliationError
 from credit_risk_platform.domain.contracts.reasons import Reason
@@ -39,9 +39,11 @@ def land_rows(
     target: Path,
     contract: TableContract,
     batch: str,
-    loans: str | None,
+    *,
+    label: str | None = None,
+    loans: str | None = None,
 ) -> Counts:
-    """Write the sound rows of Parquet `file` to `target`, and leave the others in temp table `rejects`.
+    """Write the sound rows of Parquet `file` to `target`, and leave the others in temp table `table_rejects`.
 
     `label` names the file in rejects and errors. `loans` is a query of the loan ids that exist, where every row must
     belong to a loan.
@@ -51,14 +53,15 @@ def land_rows(
         EmptyFileError: no rows.
     """
     name = label or file.name
-    rows = f"read_parquet({literal(str(file))}, file_row_number = true)"
+    # A reader function directly beside an anti join on USING does not bind in DuckDB 1.5: hence the subquery.
+    rows = f"(select * from read_parquet({literal(str(file))}, file_row_number = true))"
     _check_columns(connection, rows, name, contract)
     rows_in = _count(connection, rows)
     if rows_in == 0:
         raise EmptyFileError(name, f"{contract.dataset} has no rows.")
     _collect_rejects(connection, rows, name, contract, loans)
     rejected = _count(connection, "rejected_rows")
-    kept = f"{rows} anti join rejected_rows using (file_row_number)" if rejected else rows
+    kept = f"{rows} as rows anti join rejected_rows using (file_row_number)" if rejected else rows
     names = ", ".join(f'"{column.name}"' for column in contract.brought)
     connection.execute(
         f"copy (select {names}, $batch as {BATCH} from {kept}) to {literal(str(target))} {PARQUET}", {"batch": batch}
@@ -67,7 +70,7 @@ def land_rows(
     if landed + rejected != rows_in:
         problem = f"{rows_in:,} rows came in, {landed:,} landed and {rejected:,} were rejected."
         raise ReconciliationError(name, problem)
-    reasons = connection.execute("select reason, count(distinct row) from rejects group by reason").fetchall()
+    reasons = connection.execute("select reason, count(distinct row) from table_rejects group by reason").fetchall()
     return Counts(rows_in, landed, rejected, {str(reason): int(count) for reason, count in reasons})
 
 
@@ -84,7 +87,7 @@ def _check_columns(connection: duckdb.DuckDBPyConnection, rows: str, file: str, 
 def _collect_rejects(
     connection: duckdb.DuckDBPyConnection, rows: str, file: str, contract: TableContract, loans: str | None
 ) -> None:
-    """Temp tables `rejects` (one row per row and column) and `rejected_rows`. `row` counts from 1."""
+    """Temp tables `table_rejects` (one row per row and column) and `rejected_rows`. `row` counts from 1."""
     key = ", ".join(contract.key)
     text = " || ' ' || ".join(f"{column}::varchar" for column in contract.key)
     faults = [
@@ -94,19 +97,19 @@ def _collect_rejects(
     ]
     faults.append(
         f"select file_row_number, {literal(contract.key[-1])}, {text}, {literal(Reason.DUPLICATE_ID)} from {rows} "
-        f"semi join (select {key} from {rows} group by {key} having count(*) > 1) using ({key}) "
+        f"as rows semi join (select {key} from {rows} group by {key} having count(*) > 1) as again using ({key}) "
         f"qualify row_number() over (partition by {key} order by file_row_number) > 1"
     )
     if loans is not None:
         faults.append(_fault(rows, "loan_id", Reason.UNKNOWN_LOAN, "loan_id", f"loan_id not in ({loans})"))
     steps = " ".join(f"when {literal(reason)} then {literal(reason.next_step)}" for reason in Reason)
     connection.execute(
-        f"create or replace temp table rejects as select {literal(file)} as file, file_row_number + 1 as row, "
+        f"create or replace temp table table_rejects as select {literal(file)} as file, file_row_number + 1 as row, "
         f'"column", value, reason, case reason {steps} end as next_step, null::varchar as raw_line '
         f'from ({" union all ".join(faults)}) as faults(file_row_number, "column", value, reason) order by all'
     )
     connection.execute(
-        "create or replace temp table rejected_rows as select distinct row - 1 as file_row_number from rejects"
+        "create or replace temp table rejected_rows as select distinct row - 1 as file_row_number from table_rejects"
     )
 
 

@@ -1,0 +1,116 @@
+"""The batches of one source: their receipts, which of them count, and how the next one is put beside them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import duckdb
+
+from credit_risk_platform.adapters.landing.files import SourceFolder, write_file
+from credit_risk_platform.adapters.landing.layout import (
+    EMPTY_BATCH,
+    INCREMENTAL,
+    LOANS,
+    REJECTS,
+    SOURCES,
+    SUPERSEDED,
+    TABLES,
+    manifest_file,
+)
+from credit_risk_platform.adapters.landing.manifest import Delivery, Manifest, schema_fingerprint
+from credit_risk_platform.adapters.landing.rejects import REJECT_COLUMNS
+from credit_risk_platform.adapters.landing.sql import literal
+from credit_risk_platform.domain.contracts.loan_columns import CONTRACT_VERSION
+
+
+class Batches:
+    """Receipts and folders of one source. Everything that writes happens within `locked`."""
+
+    def __init__(self, bronze: Path, quarantine: Path, source: str) -> None:
+        if source not in SOURCES:
+            raise KeyError(f"{source} is not a source; the lake knows {', '.join(SOURCES)}")
+        self.source, self.tables = source, SOURCES[source]
+        self.bronze, self.quarantine = SourceFolder(bronze, source), SourceFolder(quarantine, source)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """One landing per source at a time."""
+        with self.bronze.locked(), self.quarantine.locked():
+            yield
+
+    def manifests(self, table: str) -> tuple[Manifest, ...]:
+        """In the order they landed."""
+        files = self.bronze.path.glob(f"batch=*/{manifest_file(table)}")
+        found = (Manifest.read(file) for file in files if file.parent != self.bronze.batch(EMPTY_BATCH))
+        return tuple(sorted(found, key=lambda manifest: manifest.sequence))
+
+    def sequence(self, batch: str) -> int:
+        """Place of `batch` in the order: its own if it has landed before, else the next."""
+        known = self._receipt(batch, self.tables[0])
+        landed = self.manifests(self.tables[0])
+        return known.sequence if known else landed[-1].sequence + 1 if landed else 1
+
+    def known(self, delivery: Delivery, companion: tuple[str, str] | None = None) -> Manifest | None:
+        """The receipt of a delivery that has landed: same contract, same token key, same companion (table, hash)."""
+        found = self._receipt(delivery.batch, self.tables[0])
+        if found is None or (found.contract_version, found.token_key_id) != (CONTRACT_VERSION, delivery.token_key_id):
+            return None
+        if companion is not None:
+            beside = self._receipt(delivery.batch, companion[0])
+            if beside is None or beside.file_sha256 != companion[1]:
+                return None
+        return self._current_again(replace(found, already_landed=True))
+
+    @contextmanager
+    def preparing(self, batch: str) -> Iterator[tuple[Path, Path]]:
+        """Two empty folders aside: one for the batch's files, one for scratch."""
+        with self.bronze.aside(batch) as prepared, self.bronze.aside(f"{batch}-scratch") as scratch:
+            yield prepared, scratch
+
+    def commit(self, prepared: Path, rejects: Path, batch: str) -> None:
+        """Quarantine first, then the batch: the second rename is the moment the landing happens."""
+        with self.quarantine.aside(batch) as beside:
+            shutil.move(rejects, beside / REJECTS)
+            self.quarantine.commit(beside, batch)
+        self.bronze.commit(prepared, batch)
+
+    def write_empty(self) -> None:
+        """Make, or renew after a change of contract, the batch that carries the columns."""
+        fingerprint = schema_fingerprint(column for table in self.tables for column in TABLES[table])
+        mark = self.bronze.batch(EMPTY_BATCH) / "schema.txt"
+        if mark.exists() and mark.read_text() == fingerprint:
+            return
+        with self.preparing(EMPTY_BATCH) as (prepared, scratch), duckdb.connect() as connection:
+            for table in self.tables:
+                columns = {column.name: column.type for column in TABLES[table]}
+                _write_empty(connection, prepared / f"{table}.parquet", columns)
+            _write_empty(connection, prepared / f"{SUPERSEDED}.parquet", {"loan_id": "VARCHAR", "_batch": "VARCHAR"})
+            _write_empty(connection, scratch / REJECTS, REJECT_COLUMNS)
+            (prepared / manifest_file(LOANS)).write_text(json.dumps({"batch": EMPTY_BATCH}))
+            (prepared / mark.name).write_text(fingerprint)
+            self.commit(prepared, scratch / REJECTS, EMPTY_BATCH)
+
+    def _receipt(self, batch: str, table: str) -> Manifest | None:
+        file = self.bronze.batch(batch) / manifest_file(table)
+        return Manifest.read(file) if file.exists() else None
+
+    def _current_again(self, manifest: Manifest) -> Manifest:
+        """A book that comes back after another one counts again. Where files add up, nothing changes."""
+        last = self.manifests(self.tables[0])[-1]
+        if self.source in INCREMENTAL or last.batch == manifest.batch:
+            return manifest
+        for table in self.tables:
+            if (receipt := self._receipt(manifest.batch, table)) is not None:
+                again = replace(receipt, sequence=last.sequence + 1)
+                write_file(self.bronze.batch(manifest.batch) / manifest_file(table), again.to_json())
+        return replace(manifest, sequence=last.sequence + 1)
+
+
+def _write_empty(connection: duckdb.DuckDBPyConnection, path: Path, columns: Mapping[str, str]) -> None:
+    nulls = ", ".join(f'null::{kind} as "{name}"' for name, kind in columns.items())
+    connection.execute(f"copy (select {nulls} where false) to {literal(str(path))} (format parquet, compression zstd)")

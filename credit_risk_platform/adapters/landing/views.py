@@ -1,0 +1,94 @@
+"""The warehouse's view of bronze: which files make up each table. Views hold paths; rows stay in the lake's Parquet."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from credit_risk_platform.adapters.landing.batches import Batches
+from credit_risk_platform.adapters.landing.files import write_file
+from credit_risk_platform.adapters.landing.layout import (
+    EMPTY_BATCH,
+    INCREMENTAL,
+    LOANS,
+    REJECTS,
+    SUPERSEDED,
+    TABLES,
+    dataset_name,
+)
+from credit_risk_platform.adapters.landing.manifest import SQL_COLUMNS
+from credit_risk_platform.adapters.landing.rejects import REJECT_COLUMNS
+from credit_risk_platform.adapters.landing.sql import literal
+from credit_risk_platform.adapters.warehouse.base import Warehouse
+
+
+def bronze_views(bronze: Path, quarantine: Path, sources: Iterable[Batches]) -> dict[str, str]:
+    """View -> query, for every table of bronze, `bronze.landings` and `bronze.quarantine`."""
+    views = {
+        f"bronze.{dataset_name(batches.source, table)}": table_query(batches, table)
+        for batches in sources
+        for table in batches.tables
+    }
+    landings = _landings(bronze)
+    return views | {"bronze.landings": landings, "bronze.quarantine": _quarantine(quarantine, landings)}
+
+
+def table_query(batches: Batches, table: str) -> str:
+    """The rows of one bronze table.
+
+    Incremental sources: all batches, without what a later one restates. Others: the batch that landed last.
+    """
+    columns = ", ".join(column.name for column in TABLES[table])
+    if batches.source in INCREMENTAL:
+        every = batches.bronze.path / "batch=*"
+        return (
+            f"select {columns} from (select * from {_parquet(every / f'{LOANS}.parquet')}) as landed "
+            f"anti join (select * from {_parquet(every / f'{SUPERSEDED}.parquet')}) as restated using (loan_id, _batch)"
+        )
+    landed = batches.manifests(table)
+    counting = [EMPTY_BATCH, *(manifest.batch for manifest in landed[-1:])]
+    return (
+        f"select {columns} from {_parquet(*(batches.bronze.batch(batch) / f'{table}.parquet' for batch in counting))}"
+    )
+
+
+def _landings(bronze: Path) -> str:
+    columns = ", ".join(f"{name}: {literal(kind)}" for name, kind in SQL_COLUMNS.items())
+    files = literal(str(bronze / "*" / "batch=*" / "*manifest.json"))
+    names = ", ".join(SQL_COLUMNS)
+    return f"select {names} from read_json({files}, columns = {{{columns}}}) where batch <> '{EMPTY_BATCH}'"
+
+
+def _quarantine(quarantine: Path, landings: str) -> str:
+    """Rejects of what has landed: a landing that was killed may leave some of a batch that never came."""
+    names = ", ".join(f'"{name}"' for name in REJECT_COLUMNS)
+    files = _parquet(quarantine / "*" / "batch=*" / REJECTS, options=", filename = true")
+    return (
+        f"select source, batch, {names} from (select *, "
+        "regexp_extract(filename, '([^/]+)/batch=[0-9a-f]+/[^/]+$', 1) as source, "
+        f"regexp_extract(filename, 'batch=([0-9a-f]+)/[^/]+$', 1) as batch from {files}) "
+        f"as rejects semi join ({landings}) as landings using (source, batch)"
+    )
+
+
+def _parquet(*files: Path, options: str = "") -> str:
+    listed = ", ".join(literal(str(file)) for file in files)
+    return f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false{options})"
+
+
+class ViewKeeper:
+    """Creates a view where its query has changed: a commit takes the writer lock, so not at every landing."""
+
+    def __init__(self, warehouse: Warehouse, memory: Path) -> None:
+        self.warehouse, self.memory = warehouse, memory
+
+    def keep(self, views: Mapping[str, str]) -> None:
+        known = json.loads(self.memory.read_text()) if self.memory.exists() else {}
+        wanted = {view: hashlib.sha256(query.encode()).hexdigest() for view, query in views.items()}
+        for view, query in views.items():
+            if known.get(view) != wanted[view] or not self.warehouse.exists(view):
+                self.warehouse.create_view(view, query)
+        if known != wanted:
+            write_file(self.memory, json.dumps(wanted, indent=2, sort_keys=True))
