@@ -6,6 +6,7 @@ Does not: credentials checks (they happen where the credential is used, so a fre
 
 from __future__ import annotations
 
+import json
 import os
 from enum import StrEnum
 from pathlib import Path
@@ -122,10 +123,13 @@ class Settings(BaseSettings):
             "DAGSTER_HOME": str(self.paths.dagster),
             "DO_NOT_TRACK": "true",
             "MLFLOW_DISABLE_TELEMETRY": "true",
+            "OMP_WAIT_POLICY": "passive",  # threads that spin made XGBoost 13 times slower on shared cores
         }
 
 
 def _plain(value: Any) -> str:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
+    if isinstance(value, tuple):
+        return json.dumps(value)  # the form pydantic-settings reads lists in
     return str(value.value) if isinstance(value, StrEnum) else str(value)

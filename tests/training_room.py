@@ -46,11 +46,10 @@ class Room:
         """Materialise `keys` (all if none) in one Dagster run; `promotion` configures the champion."""
         resources = build_resources(self.settings, warehouse=self.warehouse)
         room = dg.Definitions.merge(training.definitions(self.settings), dg.Definitions(resources=resources))
-        selected = keys or tuple(room.resolve_all_asset_keys())
-        with_champion = Models.CHAMPION in selected
+        with_champion = not keys or Models.CHAMPION in keys
         config = {"ops": {"models__champion": {"config": {**LENIENT, **promotion}}}} if with_champion else {}
         return room.resolve_implicit_global_asset_job_def().execute_in_process(
-            instance=self.instance, asset_selection=list(selected), run_config=config, raise_on_error=False
+            instance=self.instance, asset_selection=list(keys) or None, run_config=config, raise_on_error=False
         )
 
     def promote(self, *candidates: str, **promotion: Any) -> dg.ExecuteInProcessResult:

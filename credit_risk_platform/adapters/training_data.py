@@ -24,7 +24,9 @@ _POPULATION = """
     from gold.application_features as f
     join gold.loan_outcomes as o using (loan_id)
     where o.matured and o.meets_credit_policy and o.is_bad is not null
+      and f.issue_month not in (select issue_month from gold.loan_outcomes where meets_credit_policy and not matured)
 """
+"""Whole vintages only: of a vintage whose long loans still run, the short ones alone would shift the mix of terms."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ training rows) or stop the promotion (a gate). *The present champion* is measure
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,6 +16,11 @@ from credit_risk_platform.domain.splits import Split
 
 Metrics = Mapping[str, Mapping[str, float]]
 """split -> metric -> value; the names are those of `evaluation.evaluate`."""
+
+
+ECE_BINS = 10
+ECE_NOISE_FACTOR = 1.5
+"""An ECE this many times what sampling alone gives is taken for miscalibration."""
 
 
 class GateName(StrEnum):
@@ -45,6 +51,20 @@ class Rules:
     auc_tolerance: float = 0.001
     log_loss_tolerance: float = 0.0005
     max_psi: float = 0.25
+    ece_noise: float = 0.0
+    """ECE that sampling alone gives on as many loans; a small book is not refused for being small."""
+
+    @property
+    def ece_limit(self) -> float:
+        return max(self.max_ece, ECE_NOISE_FACTOR * self.ece_noise)
+
+
+def sampling_ece(loans: int, bad_rate: float) -> float:
+    """ECE to expect of a perfectly calibrated model on `loans` loans in ten equal-count bins.
+
+    The mean absolute error of a bin's observed rate, sqrt(2/pi) standard errors: 10,000 loans at 15 % give 0.009.
+    """
+    return math.sqrt(2 / math.pi * bad_rate * (1 - bad_rate) * ECE_BINS / max(loans, 1))
 
 
 @dataclass(frozen=True)
@@ -182,8 +202,8 @@ def _calibrated(contender: Contender, rules: Rules) -> Gate:
     ece, slope = contender.value(Split.OUT_OF_TIME, "ece"), contender.value(Split.OUT_OF_TIME, "calibration_slope")
     return _gate(
         GateName.CALIBRATION,
-        ece <= rules.max_ece and rules.min_slope <= slope <= rules.max_slope,
-        f"out-of-time ECE {ece:.4f} (limit {rules.max_ece}), "
+        ece <= rules.ece_limit and rules.min_slope <= slope <= rules.max_slope,
+        f"out-of-time ECE {ece:.4f} (limit {rules.ece_limit:.4g}), "
         f"calibration slope {slope:.3f} ({rules.min_slope} to {rules.max_slope})",
         f"If the level of defaults moved, shift the intercept by {contender.intercept_shift:+.4f} = ln(observed odds / "
         "predicted odds); if the slope is off, calibrate on later vintages.",

@@ -50,6 +50,10 @@ Rows = Callable[[Sequence[Split], int | None], Labelled]
 """Loans of some splits in the order of time; with a number, a fixed sample of at most that many."""
 
 
+SLOW_TUNING_ROWS = 10_000
+"""A model that does not scale is tuned on at most this many loans: its trials would take longer than all else."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How much effort a candidate gets. `sample_rows` caps tuning, and the training of models that do not scale."""
@@ -183,11 +187,11 @@ def to_bundle(
 def _tune(kind: type[CreditModel], learn: Labelled, recipe: Recipe, on_progress: Progress) -> tuple[int, Tuning | None]:
     if recipe.trials < 1:
         return 0, None
-    sample = learn
-    if learn.y.size > recipe.sample_rows:
-        chosen = np.random.default_rng(recipe.seed).choice(learn.y.size, size=recipe.sample_rows, replace=False)
+    sample, limit = learn, recipe.sample_rows if kind.scales else min(recipe.sample_rows, SLOW_TUNING_ROWS)
+    if learn.y.size > limit:
+        chosen = np.random.default_rng(recipe.seed).choice(learn.y.size, size=limit, replace=False)
         sample = learn.take(np.sort(chosen))
-        on_progress(f"{kind.name}: tuning on a sample of {recipe.sample_rows:,} of {learn.y.size:,} loans")
+        on_progress(f"{kind.name}: tuning on a sample of {limit:,} of {learn.y.size:,} loans")
     tuning = tune(
         kind, sample.frame, sample.y, sample.issue_month,
         trials=recipe.trials, folds=recipe.folds, seed=recipe.seed, on_progress=on_progress,

@@ -200,7 +200,7 @@ def test_a_slow_producer_of_staged_rows_keeps_no_other_writer_waiting(warehouse:
             assert warehouse.append_missing("gold.meanwhile", loans(k), ["loan_id"]) == 1
             yield from loans(k).to_batches()
 
-    reader = pa.RecordBatchReader.from_batches(loans().schema, slowly())
+    reader = Batches(pa.RecordBatchReader.from_batches(loans().schema, slowly()))
     with warehouse.transaction({"scored": reader}) as transaction:
         assert transaction.replace("gold.loans", Select("select * from scored"), "true") == 2
     assert warehouse.count("gold.meanwhile") == 2
@@ -211,7 +211,7 @@ def test_the_error_of_a_failing_producer_is_the_one_that_is_seen(warehouse: Duck
         yield from loans(1).to_batches()
         raise LookupError("the model is gone")
 
-    reader = pa.RecordBatchReader.from_batches(loans().schema, broken())
+    reader = Batches(pa.RecordBatchReader.from_batches(loans().schema, broken()))
     with pytest.raises(LookupError, match="the model is gone"), warehouse.transaction({"scored": reader}):
         pass
 

@@ -19,7 +19,7 @@ from credit_risk_platform.settings import PROJECT_ROOT
 PACKAGE = PROJECT_ROOT / "credit_risk_platform"
 HEAVY = {
     "mlflow", "xgboost", "sklearn", "lightgbm", "skops", "evidently", "matplotlib", "scipy", "optbinning",
-    "snowflake", "dagster_mlflow", "dagster_snowflake", "dagster_aws", "boto3", "pyspark",
+    "snowflake", "dagster_mlflow", "dagster_snowflake", "dagster_aws", "boto3", "pyspark", "pandas",
 }  # fmt: skip
 READS_CLOCK = {"now", "today", "utcnow", "time", "monotonic", "perf_counter", "time_ns"}
 
@@ -70,12 +70,12 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     """A fresh interpreter that loads the graph the way a code server does."""
     home = tmp_path_factory.mktemp("load")
     script = (
-        "import json, resource, sys\n"
+        "import json, sys\n"
         "from credit_risk_platform.definitions import defs\n"
-        "graph = defs().resolve_asset_graph()\n"
-        "megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"
-        "print(json.dumps({'modules': sorted({m.split('.')[0] for m in sys.modules}), 'megabytes': megabytes,"
-        " 'assets': len(graph.materializable_asset_keys)}))\n"
+        "defs().resolve_asset_graph()\n"
+        "peak = next(line for line in open('/proc/self/status') if line.startswith('VmHWM'))\n"
+        "with_code = {name.split('.')[0] for name, m in sys.modules.items() if getattr(m, '__file__', None)}\n"
+        "print(json.dumps({'modules': sorted(with_code), 'megabytes': int(peak.split()[1]) / 1024}))\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script],
@@ -94,6 +94,7 @@ def test_loading_the_graph_imports_no_heavy_library(loaded: dict[str, object]) -
     assert HEAVY & set(loaded["modules"]) == set()  # type: ignore[call-overload]
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read where Linux writes it")
 def test_a_code_server_needs_less_than_300_megabytes(loaded: dict[str, object]) -> None:
     assert loaded["megabytes"] < 300  # type: ignore[operator]
 

@@ -74,7 +74,7 @@ def test_a_better_challenger_takes_over_and_the_history_keeps_both(room):
     ("limits", "gate"),
     [
         ({"max_auc": 0.6}, "too_good_to_be_true"),
-        ({"max_ece": 0.0}, "calibration"),
+        ({"min_slope": 5.0, "max_slope": 6.0}, "calibration"),
         ({"max_overfit": -1.0}, "eligible_candidate"),
     ],
 )
@@ -205,6 +205,6 @@ def test_every_dagster_run_has_its_own_mlflow_run_even_after_one_was_left_open(r
 
 
 def test_a_refused_promotion_marks_its_mlflow_run_failed(room):
-    result = room.promote(GOOD, max_ece=0.0)
+    result = room.promote(GOOD, max_auc=0.5)
     found = room.registry._client.search_runs([room.registry.experiment_id], f"tags.dagster_run_id = '{result.run_id}'")
     assert [run.info.status for run in found] == ["FAILED"]

@@ -6,13 +6,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 import pyarrow as pa
 import pytest
 
+from credit_risk_platform.adapters.code_version import code_hash, git_commit
 from credit_risk_platform.adapters.ledger import LEDGER, SCORES, SEALS, ScoreLedger
 from credit_risk_platform.adapters.ledger_audit import verify
 from credit_risk_platform.adapters.replay import Replayer
@@ -122,6 +123,19 @@ def test_scoring_a_day_again_gives_the_same_versions_and_appends_nothing(
     assert metadata(second, Gold.SCORE_LEDGER)["appended"] == 0
     assert book.warehouse.count(LEDGER) == book.warehouse.count(SCORES)
     assert first.run_id != second.run_id
+
+
+def test_a_score_knows_when_it_was_given_in_utc_and_by_which_run(book: Book, instance: dg.DagsterInstance) -> None:
+    before = datetime.now(UTC).replace(microsecond=0, tzinfo=None)
+    result = run(book, instance)
+    rows = book.warehouse.query(f"select distinct known_at, run_id, git_commit, code_hash from {LEDGER}").to_pylist()
+    assert len(rows) == 1
+    assert before <= rows[0]["known_at"] <= datetime.now(UTC).replace(tzinfo=None)
+    assert (rows[0]["run_id"], rows[0]["git_commit"], rows[0]["code_hash"]) == (
+        result.run_id,
+        git_commit(),
+        code_hash(),
+    )
 
 
 def test_days_do_not_depend_on_the_order_they_are_scored_in(book: Book) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from credit_risk_platform.domain.baseline import declined_by_rules, lift_over_rules
 from credit_risk_platform.domain.models.frame import FeatureTable
-from credit_risk_platform.domain.promotion import Contender, GateName, Rules, judge, may_promote, weigh
+from credit_risk_platform.domain.promotion import Contender, GateName, Rules, judge, may_promote, sampling_ece, weigh
 
 RULES = Rules()
 SOUND = {"auc": 0.70, "log_loss": 0.40, "ece": 0.01, "calibration_slope": 1.0, "psi": 0.05}
@@ -161,3 +161,9 @@ def test_lift_counts_loans_tied_at_the_margin_in_proportion():
 
 def test_lift_is_not_made_up_where_the_rules_decline_nobody():
     assert lift_over_rules(np.array([1.0, 0.0]), np.array([0.2, 0.1]), np.zeros(2, dtype=bool)) is None
+
+
+def test_a_small_book_is_not_refused_for_an_error_that_sampling_alone_explains():
+    assert sampling_ece(10_618, 0.157) == pytest.approx(0.0089, abs=1e-4)  # sqrt(2/pi * 0.157 * 0.843 * 10/10618)
+    assert Rules(ece_noise=sampling_ece(10_618, 0.157)).ece_limit == 0.02
+    assert Rules(ece_noise=sampling_ece(400, 0.09)).ece_limit == pytest.approx(0.0542, abs=1e-3)

@@ -23,6 +23,7 @@ counts, slowest = {}, 0.0
 while not stop.exists():
     began = time.perf_counter()
     with duckdb.connect(config={"extension_directory": extensions}) as lake:  # as a notebook would: open, ask, close
+        lake.execute("set enable_progress_bar = false")
         lake.execute(attach)
         for table in ("application_features", "loan_outcomes", "vintage_default_rates"):
             (rows,) = lake.execute(f"select count(*) from lake.gold.{table}").fetchone()
@@ -31,7 +32,7 @@ while not stop.exists():
         lake.execute("select f.loan_id, o.outcome from lake.gold.application_features as f "
                      "inner join lake.gold.loan_outcomes as o on f.loan_id = o.loan_id").fetchall()
     slowest = max(slowest, time.perf_counter() - began)
-    time.sleep(0.2)
+    time.sleep(0.4)
 print(json.dumps({"counts": counts, "slowest": slowest}))
 """
 

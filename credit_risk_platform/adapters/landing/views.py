@@ -85,10 +85,14 @@ class ViewKeeper:
         self.warehouse, self.memory = warehouse, memory
 
     def keep(self, views: Mapping[str, str]) -> None:
-        known = json.loads(self.memory.read_text()) if self.memory.exists() else {}
+        """One transaction for all that changed, so if one view is there, all are."""
         wanted = {view: hashlib.sha256(query.encode()).hexdigest() for view, query in views.items()}
-        for view, query in views.items():
-            if known.get(view) != wanted[view] or not self.warehouse.exists(view):
-                self.warehouse.create_view(view, query)
-        if known != wanted:
+        known = json.loads(self.memory.read_text()) if self.memory.exists() else {}
+        if not self.warehouse.exists(next(iter(views))):  # another warehouse than the one we remember
+            known = {}
+        changed = [view for view in views if known.get(view) != wanted[view]]
+        if changed:
+            with self.warehouse.transaction() as transaction:
+                for view in changed:
+                    transaction.create_view(view, views[view])
             write_file(self.memory, json.dumps(wanted, indent=2, sort_keys=True))

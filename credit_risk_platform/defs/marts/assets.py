@@ -24,7 +24,8 @@ def mart_assets(workspace: DbtWorkspace, manifest: Mapping[str, Any]) -> dg.Asse
     """One asset per dbt model and seed, with its data tests as checks (severity error blocks what follows)."""
     translator = MartTranslator()
 
-    @dbt_assets(manifest=manifest, dagster_dbt_translator=translator, name="marts")
+    # One build at a time: two would swap the same tables under each other.
+    @dbt_assets(manifest=manifest, dagster_dbt_translator=translator, name="marts", pool="dbt")
     def marts(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[DuckLakeWarehouse]) -> Iterator[Any]:
         warehouse.snapshot()  # dbt joins a lake that exists
         try:

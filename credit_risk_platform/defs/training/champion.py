@@ -4,6 +4,7 @@ Here the evidence is gathered and the gates are shown; `succession.py` carries o
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
@@ -20,7 +21,18 @@ from credit_risk_platform.defs.training.mlflow_resource import end_mlflow_on_run
 from credit_risk_platform.defs.training.recipe import loans_of, recipe_of, share_cores
 from credit_risk_platform.defs.training.succession import Succession
 from credit_risk_platform.domain.bundle import BundleError, ModelBundle
-from credit_risk_platform.domain.promotion import Contender, Gate, GateName, Rules, judge, may_promote, own_gates, weigh
+from credit_risk_platform.domain.promotion import (
+    Contender,
+    Gate,
+    GateName,
+    Rules,
+    judge,
+    may_promote,
+    own_gates,
+    sampling_ece,
+    weigh,
+)
+from credit_risk_platform.domain.splits import Split
 from credit_risk_platform.domain.training import judge_bundle, predictions
 from credit_risk_platform.settings import Settings
 
@@ -49,7 +61,8 @@ class PromotionConfig(dg.Config):
     max_psi: float = Field(DEFAULTS.max_psi, description="PSI of the PD, train to out-of-time, above which we warn.")
 
     def rules(self) -> Rules:
-        return Rules(**{name: getattr(self, name) for name in Rules.__dataclass_fields__})
+        """The thresholds, as the domain knows them."""
+        return Rules(**{name: getattr(self, name) for name in Rules.__dataclass_fields__ if name != "ece_noise"})
 
 
 @dg.asset(
@@ -92,7 +105,9 @@ def _promote(
     bundles: BundleStore,
     succession: Succession,
 ) -> Events:
-    reigning, rules = bundles.pointer(), config.rules()
+    reigning = bundles.pointer()
+    judged = {card.split: card for card in training_data.cards(warehouse)}[Split.OUT_OF_TIME]
+    rules = replace(config.rules(), ece_noise=sampling_ece(judged.loans, judged.bad_rate))
     found = contenders(warehouse, training_data.fingerprint(warehouse), settings.candidates)
     verdicts = judge([contender for _, contender in found.values()], rules, reigning.withdrawn if reigning else ())
     if not verdicts or not verdicts[0].eligible:

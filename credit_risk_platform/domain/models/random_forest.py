@@ -1,4 +1,4 @@
-"""Random forest: 150 trees of middling depth on bootstrap samples. Does not scale to every row of a large book."""
+"""Random forest: 100 trees of middling depth on bootstrap samples. Does not scale to every row of a large book."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ class RandomForest(CreditModel):
     scales = False
     style = Style.FILLED
     default_params: ClassVar[Mapping[str, Any]] = {
-        "n_estimators": 150,
+        "n_estimators": 100,
         "max_depth": 10,
-        "min_samples_leaf": 100,
-        "max_features": 0.3,
+        "min_samples_leaf": 50,
+        "max_features": "sqrt",
         "threads": 2,
     }
     search_space: ClassVar[Mapping[str, Sequence[Any]]] = {
         "max_depth": (6, 8, 10),
-        "min_samples_leaf": (50, 100, 200),
-        "max_features": ("sqrt", 0.2, 0.4),
+        "min_samples_leaf": (20, 50, 100),
+        "max_features": ("sqrt", 0.2),
     }
 
     def __init__(self) -> None:
