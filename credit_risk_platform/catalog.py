@@ -7,7 +7,6 @@ nobody listed.
 from __future__ import annotations
 
 from datetime import date
-from enum import StrEnum
 
 import dagster as dg
 
@@ -18,18 +17,12 @@ SYNTHETIC_AS_OF = date(2026, 6, 30)
 """Last day the synthetic book knows of: a constant, so that the same seed gives the same bytes on any day."""
 
 
-class Layer(StrEnum):
-    """First part of every asset key."""
-
-    BRONZE = "bronze"
-    SILVER = "silver"
-    GOLD = "gold"
-    MODELS = "models"
-    MONITORING = "monitoring"
+LAYERS = ("bronze", "silver", "gold", "models", "monitoring")
+"""First part of every asset key."""
 
 
-class Group(StrEnum):
-    """One group per room, as the UI shows them."""
+class Group:
+    """One group per room, as the UI shows them. Plain text: Dagster cannot send an enum of ours over the wire."""
 
     SOURCES = "sources"
     STAGING = "staging"
@@ -41,12 +34,16 @@ class Group(StrEnum):
     MONITORING = "monitoring"
 
 
-class Owner(StrEnum):
+class Owner:
     """Teams that answer for an asset."""
 
     DATA = "team:risk-data"
     MODELS = "team:risk-models"
     ANALYTICS = "team:risk-analytics"
+
+
+GROUPS = frozenset(value for name, value in vars(Group).items() if name.isupper())
+OWNERS = frozenset(value for name, value in vars(Owner).items() if name.isupper())
 
 
 class Bronze:

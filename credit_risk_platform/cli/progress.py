@@ -11,10 +11,12 @@ from rich.markup import escape
 
 if TYPE_CHECKING:
     from dagster import AssetCheckEvaluation, DagsterEvent, EventLogEntry
+    from dagster._utils.error import SerializableErrorInfo
     from rich.console import Console
 
 ROWS = "dagster/row_count"
 REJECTED = "rows_rejected"
+SAID_BY_THE_CHECK = ("DagsterAssetCheckFailedError", "Failure")
 
 
 class ProgressLines:
@@ -26,6 +28,7 @@ class ProgressLines:
         self.step_seconds: dict[str, float] = {}
         self._started: dict[str, float] = {}
         self._passed: Counter[str] = Counter()
+        self._red: set[str] = set()
         self._handlers: dict[str, Callable[[EventLogEntry, DagsterEvent], None]] = {
             "STEP_START": self._on_start,
             "ASSET_MATERIALIZATION": self._on_materialised,
@@ -60,6 +63,7 @@ class ProgressLines:
         text = _check_text(evaluation)
         if blocking:
             self.failures.append(text)
+            self._red.add(_step(event))
         self._say(entry, f"[{colour}]{word}[/] {escape(text)}")
 
     def _on_end(self, entry: EventLogEntry, event: DagsterEvent) -> None:
@@ -71,10 +75,10 @@ class ProgressLines:
     def _on_failure(self, entry: EventLogEntry, event: DagsterEvent) -> None:
         self._stop(entry, event)
         error = event.step_failure_data.error
-        if self.failures and error is not None and error.cls_name == "DagsterAssetCheckFailedError":
+        if _step(event) in self._red and error is not None and _cause(error).cls_name in SAID_BY_THE_CHECK:
             self._say(entry, f"[red]STOP [/] {_step(event)}: nothing below a red check is built")
             return  # the check has told its own story
-        text = f"{_step(event)}: {_root_cause(error)}"
+        text = f"{_step(event)}: {_in_words(error)}"
         self.failures.append(text)
         self._say(entry, f"[red]FAIL [/] {escape(text)}")
 
@@ -84,7 +88,7 @@ class ProgressLines:
     def _on_run_failure(self, entry: EventLogEntry, event: DagsterEvent) -> None:
         if not self.failures:  # the run failed outside any step: a resource, the configuration, a killed process
             error = event.job_failure_data.error if event.event_specific_data else None
-            self.failures.append(_root_cause(error) if error else (event.message or entry.user_message))
+            self.failures.append(_in_words(error) if error else (event.message or entry.user_message))
 
     def _say(self, entry: EventLogEntry, text: str) -> None:
         clock = time.strftime("%H:%M:%S", time.localtime(entry.timestamp))
@@ -118,11 +122,20 @@ def _check_text(evaluation: AssetCheckEvaluation) -> str:
     return f"{evaluation.asset_key.to_user_string()} {evaluation.check_name}: " + "; ".join(details)
 
 
-def _root_cause(error: Any) -> str:
-    """Our own message: Dagster wraps it in one or two of its own."""
-    while error is not None and error.cause is not None and (error.cls_name or "").startswith("Dagster"):
+def _cause(error: SerializableErrorInfo) -> SerializableErrorInfo:
+    """Our own error: Dagster wraps it in one or two of its own."""
+    while error.cause is not None and (error.cls_name or "").startswith("Dagster"):
         error = error.cause
-    return str(error.message).strip() if error is not None else "no error was recorded"
+    return error
+
+
+def _in_words(error: SerializableErrorInfo | None) -> str:
+    """What our own error says, after its short name; `Failure` says nothing by its name."""
+    if error is None:
+        return "no error was recorded"
+    name, _, text = _cause(error).message.strip().partition(": ")
+    short = name.rsplit(".", 1)[-1]
+    return text if short == "Failure" else f"{short}: {text}" if text else name
 
 
 def _step(event: DagsterEvent) -> str:

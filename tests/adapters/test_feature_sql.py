@@ -88,7 +88,7 @@ def test_an_application_without_an_id_is_refused() -> None:
 
 
 def test_one_application_is_quick_enough_to_answer_a_request() -> None:
-    """5-8 ms on an idle machine; the bound leaves room for a busy one."""
+    """About 10 ms on an idle machine; the bound leaves room for a busy one."""
     sql, warehouse = FeatureSql.from_manifest(compiled_project()[1]), built_marts().warehouse
     book = warehouse.query("select * from silver.int_applications limit 60")
     known = warehouse.query("select * from silver.int_macro_published")

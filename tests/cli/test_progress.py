@@ -1,5 +1,7 @@
 """What a user reads while a run goes on and, above all, when it stops."""
 
+from collections.abc import Iterator
+
 import dagster as dg
 import pytest
 from rich.console import Console
@@ -14,10 +16,11 @@ class Misbehave(dg.Config):
     check_passes: bool = True
     severity: str = "ERROR"
     raises: bool = False
+    refuses: bool = False
 
 
 @dg.asset(key=LOANS, check_specs=[dg.AssetCheckSpec("rows_add_up", asset=LOANS, blocking=True)])
-def loans(config: Misbehave) -> dg.MaterializeResult:
+def loans(config: Misbehave) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     if config.raises:
         try:
             {}["issue_d"]
@@ -28,7 +31,10 @@ def loans(config: Misbehave) -> dg.MaterializeResult:
         severity=dg.AssetCheckSeverity(config.severity),
         metadata={"rows_in": 10, "next_step": "open the quarantine", "preview": "x" * 1000},
     )
-    return dg.MaterializeResult(metadata={"dagster/row_count": 50_000, "rows_rejected": 3}, check_results=[check])
+    if config.refuses:
+        yield check
+        raise dg.Failure("Promotion refused: no candidate is eligible.", allow_retries=False)
+    yield dg.MaterializeResult(metadata={"dagster/row_count": 50_000, "rows_rejected": 3}, check_results=[check])
 
 
 @dg.asset(key=SCORES, deps=[LOANS])
@@ -69,6 +75,17 @@ def test_a_warning_is_shown_but_fails_nothing() -> None:
     lines, text = follow(check_passes=False, severity="WARN")
     assert "warn  bronze/loans rows_add_up" in text
     assert lines.failures == []
+
+
+def test_a_refusal_that_a_red_check_has_explained_is_not_told_twice() -> None:
+    lines, text = follow(check_passes=False, refuses=True)
+    assert lines.failures == ["bronze/loans rows_add_up: rows_in: 10; next_step: open the quarantine"]
+    assert "STOP  bronze/loans" in text
+
+
+def test_a_failure_is_told_without_the_name_of_its_class() -> None:
+    lines, _ = follow(refuses=True)
+    assert lines.failures == ["bronze/loans: Promotion refused: no candidate is eligible."]
 
 
 def test_an_error_speaks_in_our_words_not_in_those_of_what_caused_it() -> None:

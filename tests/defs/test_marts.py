@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from credit_risk_platform.adapters.dbt_project import DBT_PROJECT, DbtProjectError
-from credit_risk_platform.catalog import Gold, Group, Owner
+from credit_risk_platform.catalog import GROUPS, OWNERS, Gold, Group
 from credit_risk_platform.defs import marts
 from credit_risk_platform.defs.marts.checks import label_maturity, mart_checks
 from credit_risk_platform.resources import build_resources
@@ -44,8 +44,8 @@ def test_every_dbt_node_is_an_asset_an_analyst_can_find(book: MartBook) -> None:
     assert {Gold.APPLICATION_FEATURES, Gold.LOAN_OUTCOMES, Gold.RISK_BANDS} <= {spec.key for spec in specs}
     for spec in specs:
         assert spec.key.path[0] in ("silver", "gold"), spec.key
-        assert spec.group_name in set(Group), spec.key
-        assert set(spec.owners) <= set(Owner), spec.key
+        assert spec.group_name in GROUPS, spec.key
+        assert set(spec.owners) <= OWNERS, spec.key
         assert spec.owners, spec.key
         assert "duckdb" in spec.kinds, spec.key
         assert len((spec.description or "").split()) > 5, spec.key

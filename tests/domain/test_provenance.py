@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from credit_risk_platform.domain import provenance as p
@@ -86,6 +86,7 @@ def test_two_lists_of_categories_share_a_text_only_when_they_are_equal(left: lis
     assert (p.as_text(left, Kind.TEXTS) == p.as_text(right, Kind.TEXTS)) == (left == right)
 
 
+@settings(deadline=None)
 @given(st.lists(NUMBERS, max_size=4), st.lists(NUMBERS, max_size=4))
 def test_two_lists_of_numbers_share_a_hash_only_when_every_bit_is_equal(left: list, right: list) -> None:
     def bits(values: list) -> list:
@@ -100,6 +101,7 @@ def test_the_inputs_hash_can_be_computed_with_nothing_but_a_sha256() -> None:
     assert p.inputs_hash([0.1, None], ["a", None]) == expected
 
 
+@settings(deadline=None)
 @given(st.lists(st.none() | st.lists(NUMBERS, max_size=3), max_size=5))
 def test_packing_many_rows_equals_packing_each_alone(rows: list) -> None:
     kind = pa.list_(pa.float64())
