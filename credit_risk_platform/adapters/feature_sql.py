@@ -57,8 +57,8 @@ class FeatureSql:
         """Features of `applications` (rows of int_applications), one row each, in their order.
 
         `macro` holds the rows of int_macro_published valid around the decision dates; pass the same object again and
-        it is not loaded again. About 10 ms for one application once warm, nearly all of it planning. Raises `FeatureSqlError` on a missing column or a
-        repeated loan id.
+        it is not loaded again. About 10 ms for one application once warm, nearly all of it planning. Raises
+        `FeatureSqlError` on a missing column or a repeated loan id.
         """
         with self._one_at_a_time:
             if macro is not self._macro:

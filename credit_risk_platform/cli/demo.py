@@ -66,10 +66,11 @@ def run_demo(settings: Settings, console: Console, path: Path | None) -> bool:
 
 def _run_jobs(settings: Settings, lines: ProgressLines) -> RunOutcome:
     if settings.portfolio_source is not PortfolioSource.SYNTHETIC:
-        landed = run_job(settings, "daily_ingestion", lines)  # the book itself tells as of when it is scored
+        book = f"bronze/{settings.portfolio_source.value}_loans"
+        landed = run_job(settings, "daily_ingestion", lines, assets=[book])  # it tells as of when to score it
         if not landed.succeeded:
             return landed
-    return run_job(settings, "full_pipeline", lines, portfolio_as_of(settings).isoformat())
+    return run_job(settings, "full_pipeline", lines, partition=portfolio_as_of(settings).isoformat())
 
 
 def portfolio_as_of(settings: Settings) -> date:

@@ -162,9 +162,9 @@ def _run(home: Path | None, job: str, *, scored: bool = False, day: date | None 
 
     settings = open_home(home)
     prepare_home(settings)
-    partition = (day or portfolio_as_of(settings)).isoformat() if scored else None
+    partition = (day or portfolio_as_of(settings)).isoformat() if scored else ""
     lines = ProgressLines(console)
-    outcome = run_job(settings, job, lines, partition)
+    outcome = run_job(settings, job, lines, partition=partition)
     if not outcome.succeeded:
         report_failure(outcome, lines, console)
         raise typer.Exit(1)

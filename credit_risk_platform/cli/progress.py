@@ -11,7 +11,7 @@ from rich.markup import escape
 
 if TYPE_CHECKING:
     from dagster import AssetCheckEvaluation, DagsterEvent, EventLogEntry
-    from dagster._utils.error import SerializableErrorInfo
+    from dagster_shared.error import SerializableErrorInfo
     from rich.console import Console
 
 ROWS = "dagster/row_count"

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,9 +49,17 @@ class RunOutcome:
 
 
 def run_job(
-    settings: Settings, job: str, listener: Callable[[EventLogEntry], None], partition: str | None = None
+    settings: Settings,
+    job: str,
+    listener: Callable[[EventLogEntry], None],
+    *,
+    partition: str = "",
+    assets: Sequence[str] = (),
 ) -> RunOutcome:
-    """Run `job` in a process of its own; `listener` gets each event as it happens. Ctrl-C ends the run, then raises."""
+    """Run `job`, or only some `assets` of it ("layer/name"), in a process of its own.
+
+    `listener` gets each event as it happens. Ctrl-C ends the run, then raises.
+    """
     import dagster as dg
 
     run_id = str(uuid.uuid4())
@@ -60,7 +68,7 @@ def run_job(
     # Opened before the process starts: two processes that create Dagster's tables at once would race.
     with dg.DagsterInstance.from_config(str(settings.paths.dagster)) as instance, log.open("wb") as output:
         worker = subprocess.Popen(
-            [sys.executable, "-m", "credit_risk_platform.cli.worker", job, run_id, *([partition] if partition else [])],
+            [sys.executable, "-m", "credit_risk_platform.cli.worker", job, run_id, partition, *assets],
             env=settings.environment(),
             cwd=PROJECT_ROOT,
             stdout=output,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 RECENT_RUNS = 25
+SPLITS = ("train", "validation", "out_of_time")
 HEADLINE_METRICS = ("auc", "ks", "brier", "ece", "log_loss")
 
 
@@ -163,6 +164,7 @@ def _asset_table(assets: dict[str, AssetStatus]) -> Table:
 def _champion_table(champion: dict[str, Any]) -> Table:
     title = f"Champion: {champion['name']} version {champion['version']}, bundle {champion['sha'][:12]}"
     table = new_table(title, ("split", *HEADLINE_METRICS), right=HEADLINE_METRICS)
-    for split, metrics in champion["metrics"].items():
-        table.add_row(split, *(f"{metrics[m]:.4f}" if m in metrics else "" for m in HEADLINE_METRICS))
+    measured = champion["metrics"]
+    for split in sorted(measured, key=lambda name: SPLITS.index(name) if name in SPLITS else len(SPLITS)):
+        table.add_row(split, *(f"{measured[split][m]:.4f}" if m in measured[split] else "" for m in HEADLINE_METRICS))
     return table

@@ -1,4 +1,4 @@
-"""One Dagster run in a process of its own: `python -m credit_risk_platform.cli.worker JOB RUN_ID [PARTITION]`.
+"""One Dagster run in a process of its own: `python -m ...cli.worker JOB RUN_ID [PARTITION [ASSET ...]]`.
 
 A process per run keeps models and dbt out of the command's memory, gives the run one log file and lets Ctrl-C end it
 the way Dagster expects. `runs.py` starts it and follows the run's events.
@@ -19,7 +19,7 @@ TAGS = {
 }
 
 
-def main(job: str, run_id: str, partition: str | None = None, *assets: str) -> int:
+def main(job: str, run_id: str, partition: str = "", *assets: str) -> int:
     """Exit code 0 when every step and every blocking check of the run was green. `assets` narrow the job."""
     settings = Settings()
     definitions = build_definitions(settings)

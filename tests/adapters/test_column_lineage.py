@@ -136,9 +136,10 @@ def test_a_way_around_the_clock_is_found_although_the_way_through_it_is_shorter(
         lineage = read_lineage(project(tmp_path, a=sql), SOURCES, tmp_path, keep=clock)
         trails = lineage.trails(Column("silver.a", "f"), stop=clock)
         assert {str(trail[-1]) for trail in trails} == found
-        assert lineage.columns("silver.a")["f"] == read_lineage(project(tmp_path, a=sql), SOURCES, tmp_path).columns(
-            "silver.a"
-        )["f"], "what Dagster shows has no inner steps"
+        assert (
+            lineage.columns("silver.a")["f"]
+            == read_lineage(project(tmp_path, a=sql), SOURCES, tmp_path).columns("silver.a")["f"]
+        ), "what Dagster shows has no inner steps"
 
 
 def test_an_asof_join_brings_in_the_columns_it_is_matched_by(tmp_path: Path) -> None:

@@ -66,4 +66,3 @@ def _environment(workspace: DbtWorkspace, target: str, indirect_selection: str |
         "DBT_LOG_PATH": target,
         **({DBT_INDIRECT_SELECTION_ENV: indirect_selection} if indirect_selection else {}),
     }
-

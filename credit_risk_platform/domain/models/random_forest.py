@@ -17,7 +17,10 @@ TRUSTED = ("sklearn.tree._tree.Tree",)
 
 
 class RandomForest(CreditModel):
-    """scikit-learn's forest. Its own threads would add up the trees in the order they finish, so it gets none."""
+    """scikit-learn's forest, each tree on a bootstrap sample of at most `tree_rows` loans.
+
+    Its own threads would add up the trees in the order they finish, so predicting gets none of them.
+    """
 
     name = "random_forest"
     scales = False
@@ -27,6 +30,7 @@ class RandomForest(CreditModel):
         "max_depth": 10,
         "min_samples_leaf": 50,
         "max_features": "sqrt",
+        "tree_rows": 50_000,
         "threads": 2,
     }
     search_space: ClassVar[Mapping[str, Sequence[Any]]] = {
@@ -49,8 +53,9 @@ class RandomForest(CreditModel):
     ) -> None:
         from sklearn.ensemble import RandomForestClassifier
 
-        options = {name: value for name, value in self.params.items() if name != "threads"}
-        forest = RandomForestClassifier(**options, random_state=seed, n_jobs=self.params["threads"])
+        options = {name: value for name, value in self.params.items() if name not in ("threads", "tree_rows")}
+        drawn = self.params["tree_rows"] if train.rows > self.params["tree_rows"] else None
+        forest = RandomForestClassifier(**options, max_samples=drawn, random_state=seed, n_jobs=self.params["threads"])
         forest.fit(self.design(train), y)
         self._forest = forest.set_params(n_jobs=1)
         on_progress(f"{self.name}: {len(forest.estimators_)} trees grown")
