@@ -64,9 +64,7 @@ class Paths:
 class Settings(BaseSettings):
     """Validated once at start; `CRP_<NAME>` in the environment or in `.env` overrides a default."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="CRP_", env_file=PROJECT_ROOT / ".env", frozen=True, extra="ignore"
-    )
+    model_config = SettingsConfigDict(env_prefix="CRP_", env_file=PROJECT_ROOT / ".env", frozen=True, extra="ignore")
 
     home: Path = PROJECT_ROOT / "data"
     target: Target = Target.LOCAL

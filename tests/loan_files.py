@@ -74,7 +74,7 @@ class Lake:
 
     def files(self) -> dict[str, bytes]:
         """Everything the lake holds, locks apart."""
-        found = (file for file in self.root.rglob("*") if file.is_file() and file.name != ".lock")
+        found = (file for file in self.root.rglob("*") if file.is_file() and not file.name.endswith(".lock"))
         return {str(file.relative_to(self.root)): file.read_bytes() for file in found}
 
 

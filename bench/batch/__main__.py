@@ -14,6 +14,7 @@ import argparse
 import shutil
 import sys
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 
 from bench.batch.measure import Measurement, run
@@ -96,13 +97,13 @@ def _ratio(result: Measurement, platform: Measurement | None) -> str:
 def growth(results: dict[int, list[Measurement]]) -> str:
     sizes = sorted(results)
     lines = ["\ngrowth of total time from one size to the next (rows grow by the factor in brackets)"]
-    for smaller, larger in zip(sizes, sizes[1:], strict=False):
+    for smaller, larger in pairwise(sizes):
         before = {result.name: result for result in results[smaller]}
-        for result in results[larger]:
-            lines.append(
-                f"  {result.name:<10} {smaller:,} -> {larger:,}: "
-                f"{result.seconds / before[result.name].seconds:.2f}x ({larger / smaller:.0f}x)"
-            )
+        lines.extend(
+            f"  {result.name:<10} {smaller:,} -> {larger:,}: "
+            f"{result.seconds / before[result.name].seconds:.2f}x ({larger / smaller:.0f}x)"
+            for result in results[larger]
+        )
     return "\n".join(lines)
 
 

@@ -1,6 +1,6 @@
 """The floor: the same flow as a bare DuckDB + scikit-learn + XGBoost script. No Dagster, no dbt, no lineage, no ledger.
 
-    python -m bench.batch.floor loans.csv workdir
+python -m bench.batch.floor loans.csv workdir
 """
 
 from __future__ import annotations
@@ -54,13 +54,13 @@ def land(con: duckdb.DuckDBPyConnection, csv: Path, bronze: Path, rejects: Path)
     )
     names = ", ".join(columns)
     con.execute(
-        f"copy (select {names} from parsed where not coalesce({unparsed} or {missing}, true)) "
-        f"to '{bronze}' (format parquet, compression zstd)"
+        f"create temp table staged as select {names}, coalesce({unparsed} or {missing}, true) as bad from "
+        f"(select {select}, {raws} from read_csv('{csv}', all_varchar=true, header=true, ignore_errors=true))"
     )
-    con.execute(
-        f"copy (select * from parsed where coalesce({unparsed} or {missing}, true)) "
-        f"to '{rejects}' (format parquet, compression zstd)"
-    )
+    parquet = "(format parquet, compression zstd)"
+    con.execute(f"copy (select {names} from staged where not bad) to '{bronze}' {parquet}")
+    con.execute(f"copy (select {names} from staged where bad) to '{rejects}' {parquet}")
+    con.execute("drop table staged")
 
 
 def fetch(con: duckdb.DuckDBPyConnection, silver: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,6 +1,6 @@
 """Bronze to silver in pandas: what most teams would write first.
 
-    python -m bench.batch.pandas_peer loans.csv workdir
+python -m bench.batch.pandas_peer loans.csv workdir
 """
 
 from __future__ import annotations
@@ -86,7 +86,8 @@ def _features(d: pd.DataFrame) -> pd.DataFrame:
             "revolving_balance_to_income": d["revol_bal"] / income,
             "acc_open_24m": d["acc_open_past_24mths"],
             "mortgages": d["mort_acc"],
-            "income_stability": (1 - d["income_cv_12m"].fillna(0.5)).clip(lower=0) / (1 + d["job_changes_5y"].fillna(0)),
+            "income_stability": (1 - d["income_cv_12m"].fillna(0.5)).clip(lower=0)
+            / (1 + d["job_changes_5y"].fillna(0)),
             "income_regularity": d["txn_income_regularity_90d"],
             "nsf_count": d["txn_nsf_count_90d"],
             "rents": (d["home_ownership"] == "RENT").astype(int),
@@ -94,7 +95,7 @@ def _features(d: pd.DataFrame) -> pd.DataFrame:
             "consolidates_debt": (d["purpose"] == "debt_consolidation").astype(int),
             "small_business": (d["purpose"] == "small_business").astype(int),
         }
-    ).astype({name: np.float32 for name in work.FEATURES})
+    ).astype(dict.fromkeys(work.FEATURES, np.float32))
 
 
 if __name__ == "__main__":

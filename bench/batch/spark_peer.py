@@ -1,6 +1,6 @@
 """Bronze to silver in local PySpark, set up as its manuals say for one machine.
 
-    python -m bench.batch.spark_peer loans.csv workdir      (needs the `spark` extra and Java 17)
+python -m bench.batch.spark_peer loans.csv workdir      (needs the `spark` extra and Java 17)
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ def main(csv: Path, folder: Path) -> None:
     clock("start")
     columns = work.typed("to_date(nullif(trim({0}), ''), 'MMM-yyyy')", "try_cast({0} as {1})")
     raw = spark.read.csv(str(csv), header=True, mode="DROPMALFORMED")
-    parsed = raw.select(*[F.expr(e).alias(n) for n, e in columns.items()], *[F.col(n).alias(f"raw_{n}") for n in columns])
+    parsed = raw.select(
+        *[F.expr(e).alias(n) for n, e in columns.items()], *[F.col(n).alias(f"raw_{n}") for n in columns]
+    )
     unparsed = " or ".join(
         f"({name} is null and nullif(trim(raw_{name}), '') is not null)"
         for name in columns if name not in work.TEXT

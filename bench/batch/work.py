@@ -33,9 +33,7 @@ FEATURES: dict[str, str] = {
     "dti_ratio": "case when dti between 0 and 998 then dti / 100 end",
     "debt_to_annual_income": "case when annual_inc > 0 then total_debt / annual_inc end",
     "loan_to_income": "case when annual_inc > 0 then loan_amnt / annual_inc end",
-    "emi": (
-        "loan_amnt * 0.01 / (1 - power(1.01, -cast(substr(trim(term), 1, 2) as double)))"
-    ),
+    "emi": ("loan_amnt * 0.01 / (1 - power(1.01, -cast(substr(trim(term), 1, 2) as double)))"),
     "emi_to_income": (
         "case when annual_inc > 0 then 12 * loan_amnt * 0.01 "
         "/ (1 - power(1.01, -cast(substr(trim(term), 1, 2) as double))) / annual_inc end"
@@ -84,8 +82,8 @@ def typed(cast_month: str, try_cast: str) -> dict[str, str]:
     cleaned = "nullif(trim({0}), '')"
     number = try_cast.format(f"replace({cleaned}, '%', '')", "double")
     whole = try_cast.format(cleaned, "double")
-    expressions = {name: number for name in (*MONEY, *PERCENT, *NUMBER)}
-    expressions |= {name: whole for name in COUNT}
-    expressions |= {name: cast_month for name in MONTH}
-    expressions |= {name: cleaned for name in TEXT}
+    expressions = dict.fromkeys((*MONEY, *PERCENT, *NUMBER), number)
+    expressions |= dict.fromkeys(COUNT, whole)
+    expressions |= dict.fromkeys(MONTH, cast_month)
+    expressions |= dict.fromkeys(TEXT, cleaned)
     return {name: expression.format(name) for name, expression in expressions.items()}

@@ -79,12 +79,15 @@ class Batches:
             self.quarantine.commit(beside, batch)
         self.bronze.commit(prepared, batch)
 
-    def write_empty(self) -> None:
-        """Make, or renew after a change of contract, the batch that carries the columns."""
+    def ensure_empty(self) -> None:
+        """Make, or renew after a change of contract, the batch that carries the columns. Waits for nobody otherwise."""
         fingerprint = schema_fingerprint(column for table in self.tables for column in TABLES[table])
         mark = self.bronze.batch(EMPTY_BATCH) / "schema.txt"
-        if mark.exists() and mark.read_text() == fingerprint:
-            return
+        if not mark.exists() or mark.read_text() != fingerprint:
+            with self.locked():
+                self._write_empty(mark.name, fingerprint)
+
+    def _write_empty(self, mark: str, fingerprint: str) -> None:
         with self.preparing(EMPTY_BATCH) as (prepared, scratch), duckdb.connect() as connection:
             for table in self.tables:
                 columns = {column.name: column.type for column in TABLES[table]}
@@ -92,7 +95,7 @@ class Batches:
             _write_empty(connection, prepared / f"{SUPERSEDED}.parquet", {"loan_id": "VARCHAR", "_batch": "VARCHAR"})
             _write_empty(connection, scratch / REJECTS, REJECT_COLUMNS)
             (prepared / manifest_file(LOANS)).write_text(json.dumps({"batch": EMPTY_BATCH}))
-            (prepared / mark.name).write_text(fingerprint)
+            (prepared / mark).write_text(fingerprint)
             self.commit(prepared, scratch / REJECTS, EMPTY_BATCH)
 
     def _receipt(self, batch: str, table: str) -> Manifest | None:

@@ -35,6 +35,7 @@ from credit_risk_platform.adapters.landing.tables import TableContract, land_row
 from credit_risk_platform.adapters.landing.views import ViewKeeper, bronze_views, table_query
 from credit_risk_platform.adapters.tokens import TokenKey
 from credit_risk_platform.adapters.warehouse.base import Warehouse
+from credit_risk_platform.adapters.warehouse.lock import WriterLock
 from credit_risk_platform.domain.contracts.feed_columns import (
     MACRO_COLUMNS,
     MACRO_KEY,
@@ -54,6 +55,7 @@ class BronzeLake:
     ) -> None:
         self.bronze, self.quarantine = root / "bronze", root / "quarantine"
         self.token_key, self.resources = token_key, resources or Resources()
+        self._views_lock = WriterLock(self.bronze / "views.lock")
         self._keeper = ViewKeeper(warehouse, self.bronze / "views.json")
 
     def land_loans(
@@ -147,9 +149,9 @@ class BronzeLake:
         """Make every bronze table readable in the warehouse, landed or not. Cheap when nothing changed."""
         sources = [self._batches(source) for source in SOURCES]
         for batches in sources:
-            with batches.locked():
-                batches.write_empty()
-        self._keeper.keep(bronze_views(self.bronze, self.quarantine, sources))
+            batches.ensure_empty()
+        with self._views_lock.held():  # the state is read within, so that no older one overwrites a newer one
+            self._keeper.keep(bronze_views(self.bronze, self.quarantine, sources))
 
     def _batches(self, source: str) -> Batches:
         return Batches(self.bronze, self.quarantine, source)

@@ -11,15 +11,18 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from credit_risk_platform.domain.synthetic.layout import REPAYMENT_SCHEMA
 from credit_risk_platform.domain.synthetic.portfolio import portfolio
 from credit_risk_platform.domain.synthetic.sampling import stratified_rows
+
+if TYPE_CHECKING:
+    from pyarrow.dataset import Dataset
 
 LOANS_FILE = "loan_portfolio_data.csv"
 REPAYMENTS_FILE = "repayments.parquet"
@@ -115,7 +118,9 @@ def write_sample(source: Path, target: Path, rows: int, seed: int) -> str:
     return _sha256(target)
 
 
-def _dataset(source: Path) -> ds.Dataset:
+def _dataset(source: Path) -> Dataset:
+    import pyarrow.dataset as ds  # brings pandas with it
+
     if source.suffix == ".parquet":
         return ds.dataset(source, format="parquet")
     blanks = pacsv.ConvertOptions(null_values=[""], strings_can_be_null=True)

@@ -1,6 +1,6 @@
 """Declarative automation: marts follow their sources by themselves, and never past a failed blocking check."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import dagster as dg
@@ -25,7 +25,7 @@ FOLLOW_SOURCES = (
 """Late or extra landings rebuild what depends on them at once, as soon as their checks are green."""
 
 
-def automate(assets: Iterable[Any]) -> list[Any]:
+def automate(assets: Iterable[Any]) -> Sequence[Any]:
     """The same assets, every mart with the `FOLLOW_SOURCES` condition."""
 
     def follow(spec: dg.AssetSpec) -> dg.AssetSpec:

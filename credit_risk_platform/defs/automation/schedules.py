@@ -69,7 +69,7 @@ def _for_yesterday(job: AssetJob, cron_schedule: str, status: dg.DefaultSchedule
         cron_schedule=cron_schedule,
         execution_timezone="UTC",
         default_status=status,
-        description=f"{job.description} For yesterday; a missed day shows as a missing partition and can be backfilled.",
+        description=f"{job.description} For yesterday; a missed day is a missing partition, to be backfilled.",
     )
     def for_yesterday(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
         yesterday = context.scheduled_execution_time - dt.timedelta(days=1)

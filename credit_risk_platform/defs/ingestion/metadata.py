@@ -13,9 +13,7 @@ from credit_risk_platform.domain.contracts.column import Column
 REJECTS_SHOWN, ROWS_SHOWN = 10, 5
 
 
-def landing_metadata(
-    lake: BronzeLake, manifests: Sequence[Manifest], latest: Sequence[Manifest]
-) -> dict[str, Any]:
+def landing_metadata(lake: BronzeLake, manifests: Sequence[Manifest], latest: Sequence[Manifest]) -> dict[str, Any]:
     """Counts over all landings of the table, and what this run's (`latest`) refused."""
     counts = {
         "rows_in": sum(manifest.rows_in for manifest in manifests),
