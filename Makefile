@@ -33,7 +33,7 @@ check: lint sql
 lint: $(READY)
 	@echo "check: ruff, mypy, import contracts"
 	@$(BIN)/ruff check --quiet .
-	@$(BIN)/ruff format --check --quiet . || { $(BIN)/ruff format --check . ; exit 1; }
+	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 

@@ -124,7 +124,6 @@ class DbtBook:
         environment = {
             **os.environ,
             "CRP_WAREHOUSE_ROOT": str(self.warehouse.root),
-            "DBT_SCRATCH": str(self.root / "scratch.duckdb"),
             "DBT_TARGET_PATH": str(target),
             "DBT_LOG_PATH": str(self.root / "logs"),
             "DBT_PROFILES_DIR": str(DBT_PROJECT),

@@ -91,7 +91,6 @@ class DbtWorkspace:
         return {
             **inherited,
             "CRP_WAREHOUSE_ROOT": str(self.warehouse_root),
-            "DBT_SCRATCH": ":memory:",
             "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
             "DBT_PROJECT_DIR": str(self.source),
         }

@@ -146,9 +146,7 @@ def show(status: Status, console: Console) -> None:
 
 
 def _asset_table(assets: dict[str, AssetStatus]) -> Table:
-    table = new_table(
-        "Assets", ("asset", "rows", "rejected", "checks", "materialised (UTC)"), right=("rows", "rejected")
-    )
+    table = new_table("Assets", ("asset", "rows", "rejected", "checks", "made (UTC)"), right=("rows", "rejected"))
     for name, asset in assets.items():
         checks = f"{asset.checks_passed} ok" if asset.checks_passed else ""
         if asset.checks_warned:
@@ -157,7 +155,7 @@ def _asset_table(assets: dict[str, AssetStatus]) -> Table:
             checks += f" [red]{asset.checks_failed} FAILED: {', '.join(asset.failed)}[/]"
         rows = f"{asset.rows:,}" if asset.rows is not None else ""
         rejected = f"[yellow]{asset.rejected:,}[/]" if asset.rejected else ""
-        table.add_row(name, rows, rejected, checks.strip(), asset.materialised_at[:19].replace("T", " "))
+        table.add_row(name, rows, rejected, checks.strip(), asset.materialised_at[:16].replace("T", " "))
     return table
 
 

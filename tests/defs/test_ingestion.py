@@ -141,7 +141,7 @@ def test_an_analyst_sees_the_contract_and_some_rows_and_no_person(
     schema = shown["dagster/column_schema"].schema
     assert [column.name for column in schema.columns] == [column.name for column in LOAN_COLUMNS]
     (dti,) = [column for column in schema.columns if column.name == "dti"]
-    assert dti.tags == {"stage": "K"}
+    assert dti.tags == {"stage": "core"}
     assert dti.constraints.other == ["-1 to 999"]
     preview = shown["preview"].value
     assert "S000000001" in preview

@@ -62,13 +62,23 @@ def test_immature_and_out_of_policy_loans_do_not_teach(small):
     assert metadata(result, Gold.TRAINING_SET)["dagster/row_count"] == 2400 - 3 * 50 - 1
 
 
-def test_a_vintage_of_closed_loans_only_is_refused_before_any_model_learns_from_it(small):
+YOUNG = "issue_month = date '2023-12-01' and not is_bad"
+"""Of a young vintage only the bad loans have closed."""
+
+
+def test_no_model_learns_from_a_vintage_of_closed_loans_only(small):
     build_book(small.warehouse, 2400)
-    closed_only = (
-        "select * replace (not (issue_month = date '2023-12-01' and not is_bad) as matured, "
-        "case when issue_month = date '2023-12-01' and not is_bad then null else is_bad end as is_bad)"
-    )
+    closed_only = f"select * replace (not ({YOUNG}) as matured, case when not ({YOUNG}) then is_bad end as is_bad)"
     small.warehouse.replace_table("gold.loan_outcomes", Select(f"{closed_only} from gold.loan_outcomes"))
+    assert small.run(Gold.TRAINING_SET).success
+    young = "select count(*) as n from gold.training_set where issue_month = date '2023-12-01'"
+    assert small.warehouse.query(young)["n"][0].as_py() == 0
+
+
+def test_outcomes_that_lost_the_good_loans_of_a_vintage_stop_before_any_model_learns_from_them(small):
+    build_book(small.warehouse, 2400)
+    without_goods = f"select * replace (case when not ({YOUNG}) then is_bad end as is_bad)"
+    small.warehouse.replace_table("gold.loan_outcomes", Select(f"{without_goods} from gold.loan_outcomes"))
     result = small.run(Gold.TRAINING_SET, Models.candidate(GOOD))
     assert not result.success
     assert not checks(result)["label_maturity"]

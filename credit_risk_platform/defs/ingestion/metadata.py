@@ -65,7 +65,7 @@ def _column(column: Column, *, unique: bool) -> dg.TableColumn:
         column.type,
         description=f"{column.description}{unit}",
         constraints=dg.TableColumnConstraints(nullable=column.nullable, unique=unique, other=other),
-        tags={"stage": column.stage.value},
+        tags={"stage": column.stage.name.lower()},
     )
 
 

@@ -15,6 +15,7 @@ from credit_risk_platform.adapters.portfolio import NothingToScoreError
 from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
 from credit_risk_platform.catalog import PORTFOLIO_DAYS, Gold, Group, Models, Owner
 from credit_risk_platform.defs.scoring import checks
+from credit_risk_platform.defs.scoring.columns import WORDS
 from credit_risk_platform.defs.scoring.provenance import stamp_of, upstream_provenance
 from credit_risk_platform.domain.bundle import ModelBundle
 from credit_risk_platform.domain.scoring import Bands, ScoringError
@@ -130,7 +131,7 @@ def _ledger_metadata(
 
 
 def _table(warehouse: DuckLakeWarehouse, table: str, rows: int) -> dict[str, Any]:
-    columns = [dg.TableColumn(name, kind) for name, kind in warehouse.columns(table).items()]
+    columns = [dg.TableColumn(name, kind, description=WORDS[name]) for name, kind in warehouse.columns(table).items()]
     return {
         "dagster/row_count": rows,
         "dagster/table_name": f"lake.{table}",

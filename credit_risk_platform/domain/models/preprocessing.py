@@ -207,8 +207,9 @@ class Preprocessor:
 def skewness(values: np.ndarray) -> float:
     """Third standardised moment; 0 for a constant."""
     centred = values - values.mean()
-    spread = float(np.sqrt(np.mean(centred**2)))
-    return float(np.mean(centred**3)) / spread**3 if spread > 0 else 0.0
+    squares = centred * centred
+    spread = float(np.sqrt(np.mean(squares)))
+    return float(np.mean(squares * centred)) / spread**3 if spread > 0 else 0.0
 
 
 def _native_rule(name: str, values: np.ndarray, monotone: int) -> NumericRule:
