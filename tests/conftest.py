@@ -18,7 +18,7 @@ def pytest_configure() -> None:
     """Before any import: the tests answer to their own settings, and no library phones home."""
     for name in [name for name in os.environ if name.startswith(OWN_VARIABLES)]:
         del os.environ[name]
-    os.environ.update(DO_NOT_TRACK="true", MLFLOW_DISABLE_TELEMETRY="true", MPLBACKEND="agg")
+    os.environ.update(DO_NOT_TRACK="true", MLFLOW_DISABLE_TELEMETRY="true", MPLBACKEND="agg", OMP_WAIT_POLICY="passive")
     Settings.model_config["env_file"] = None
 
 
