@@ -52,6 +52,7 @@ def run_demo(settings: Settings, console: Console, path: Path | None) -> bool:
     if path is not None and settings.portfolio_source is PortfolioSource.LANDING:
         shutil.copyfile(path, settings.paths.landing / path.name)
     console.print(f"Portfolio [bold]{settings.portfolio_source.value}[/] in {settings.home}", soft_wrap=True)
+    console.print("[dim]Loading the graph; a new home compiles the dbt project first ...[/]")
     lines = ProgressLines(console)
     started = time.monotonic()
     outcome = _run_jobs(settings, lines)
