@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,7 @@ class Settings(BaseSettings):
         """This process's environment plus these settings, for the processes we start."""
         exported: dict[str, Any] = self.model_dump(exclude_none=True)
         own = {f"CRP_{name.upper()}": _plain(value) for name, value in exported.items()}
-        venv_bin = str(Path(os.sys.executable).parent)  # type: ignore[attr-defined]
+        venv_bin = str(Path(sys.executable).parent)
         return {
             **os.environ,
             **own,
