@@ -32,6 +32,8 @@ class Group:
     TRAINING = "training"
     SCORING = "scoring"
     MONITORING = "monitoring"
+    STREAMING = "streaming"
+    BEHAVIOUR = "behaviour"
 
 
 class Owner:
@@ -54,6 +56,11 @@ class Bronze:
     LENDING_CLUB_LOANS = dg.AssetKey(["bronze", "lending_club_loans"])
     LANDING_LOANS = dg.AssetKey(["bronze", "landing_loans"])
     MACRO_SERIES = dg.AssetKey(["bronze", "macro_series"])
+    RAW_APPLICATIONS = dg.AssetKey(["bronze", "raw_applications"])
+    RAW_REPAYMENTS = dg.AssetKey(["bronze", "raw_repayments"])
+    RAW_TRANSACTIONS = dg.AssetKey(["bronze", "raw_transactions"])
+    LATE_EVENTS = dg.AssetKey(["bronze", "late_events"])
+    DEAD_LETTERS = dg.AssetKey(["bronze", "dead_letters"])
 
 
 class Gold:
@@ -67,6 +74,11 @@ class Gold:
     PORTFOLIO_SCORES = dg.AssetKey(["gold", "portfolio_scores"])
     SCORE_LEDGER = dg.AssetKey(["gold", "score_ledger"])
     PUBLISHED_MARTS = dg.AssetKey(["gold", "published_marts"])
+    BEHAVIOUR_TRAINING_SET = dg.AssetKey(["gold", "behaviour_training_set"])
+    APPLICATION_SCORES = dg.AssetKey(["gold", "application_scores"])
+    LOAN_STATE = dg.AssetKey(["gold", "loan_state"])
+    TXN_FEATURES_WINDOW = dg.AssetKey(["gold", "txn_features_window"])
+    MESSAGE_TRACE = dg.AssetKey(["gold", "message_trace"])
 
 
 class Models:
@@ -74,6 +86,7 @@ class Models:
 
     LEADERBOARD = dg.AssetKey(["models", "leaderboard"])
     CHAMPION = dg.AssetKey(["models", "champion"])
+    BEHAVIOUR_CHAMPION = dg.AssetKey(["models", "behaviour_champion"])
 
     @staticmethod
     def candidate(name: str) -> dg.AssetKey:
@@ -85,6 +98,11 @@ class Monitoring:
 
     FEATURE_DRIFT = dg.AssetKey(["monitoring", "feature_drift"])
     SCORE_DRIFT = dg.AssetKey(["monitoring", "score_drift"])
+
+
+LANE = "crp/lane"
+BATCH_RUN, STREAM_RUN = {LANE: "batch"}, {LANE: "stream"}
+"""Run tags. `dagster.yaml` limits the first kind, so that a training run never takes the slots of the stream."""
 
 
 def table_of(key: dg.AssetKey) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dagster as dg
 
-from credit_risk_platform.defs import automation, ingestion, marts, monitoring, scoring, training
+from credit_risk_platform.defs import automation, behaviour, ingestion, marts, monitoring, scoring, training
 from credit_risk_platform.resources import build_resources
 from credit_risk_platform.settings import Settings
 
-ROOMS = (ingestion, marts, training, scoring, monitoring, automation)
+ROOMS = (ingestion, marts, training, behaviour, scoring, monitoring, automation)
 
 
 def build_definitions(settings: Settings, **overrides: object) -> dg.Definitions:

@@ -9,21 +9,60 @@ from __future__ import annotations
 from typing import Any
 
 from credit_risk_platform.adapters.bundles import BundleStore
-from credit_risk_platform.adapters.registry import ModelRegistry
+from credit_risk_platform.adapters.kafka_connection import KafkaConnection
+from credit_risk_platform.adapters.registry import BEHAVIOURAL_MODEL, ModelRegistry
+from credit_risk_platform.adapters.tokens import load_token_key
 from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
 from credit_risk_platform.settings import Settings
 
 
 def build_resources(settings: Settings, **overrides: Any) -> dict[str, Any]:
     """Resource key -> adapter. `overrides` replace single adapters in tests."""
+    mlflow_url = f"http://{settings.host}:{settings.mlflow_port}"
     resources: dict[str, Any] = {
         "settings": settings,
-        "warehouse": DuckLakeWarehouse(
-            settings.paths.warehouse,
-            memory_limit=settings.duckdb_memory_limit,
-            threads=settings.duckdb_threads,
-        ),
+        "warehouse": _warehouse(settings),
         "bundles": BundleStore(settings.paths.models),
-        "registry": ModelRegistry(settings.paths.mlflow, f"http://{settings.host}:{settings.mlflow_port}"),
+        "registry": ModelRegistry(settings.paths.mlflow, mlflow_url),
+        "behaviour_bundles": BundleStore(settings.paths.models, role="behaviour"),
+        "behaviour_registry": ModelRegistry(settings.paths.mlflow, mlflow_url, BEHAVIOURAL_MODEL),
     }
     return {**resources, **overrides}
+
+
+def build_streaming_resources(settings: Settings, **overrides: Any) -> dict[str, Any]:
+    """What a micro-batch needs, and no more. Nothing is opened before a batch asks for it."""
+    from credit_risk_platform.adapters.streaming.streams import Streams
+
+    warehouse = overrides.get("warehouse") or _warehouse(settings)
+    secret = settings.pii_token_key
+    streams = overrides.get("streams") or Streams(
+        kafka_connection(settings),
+        settings.kafka_group,
+        warehouse,
+        BundleStore(settings.paths.models),
+        BundleStore(settings.paths.models, role="behaviour"),
+        lambda: load_token_key(settings.paths.secrets, secret.get_secret_value() if secret else None),
+    )
+    return {"settings": settings, "warehouse": warehouse, "streams": streams, **overrides}
+
+
+def _warehouse(settings: Settings) -> DuckLakeWarehouse:
+    return DuckLakeWarehouse(
+        settings.paths.warehouse,
+        memory_limit=settings.duckdb_memory_limit,
+        threads=settings.duckdb_threads,
+    )
+
+
+def kafka_connection(settings: Settings) -> KafkaConnection:
+    """How to reach the cluster that is set. The one place where its password leaves its wrapping."""
+    password = settings.kafka_sasl_password
+    return KafkaConnection(
+        bootstrap_servers=settings.kafka_bootstrap_servers,
+        security_protocol=settings.kafka_security_protocol.value,
+        sasl_mechanism=settings.kafka_sasl_mechanism,
+        sasl_username=settings.kafka_sasl_username,
+        sasl_password=password.get_secret_value() if password else None,
+        ssl_cafile=settings.kafka_ssl_cafile,
+    )

@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
@@ -41,6 +41,20 @@ class SchedulePreset(StrEnum):
     LAKEHOUSE_4H = "lakehouse_4h"
 
 
+class KafkaSecurity(StrEnum):
+    """How clients speak to the cluster, in Kafka's own words."""
+
+    PLAINTEXT = "PLAINTEXT"
+    SSL = "SSL"
+    SASL_PLAINTEXT = "SASL_PLAINTEXT"
+    SASL_SSL = "SASL_SSL"
+
+
+def _also(name: str) -> AliasChoices:
+    """`CRP_<NAME>` first, then `<NAME>`; in lower case it is the keyword, and the environment knows no case."""
+    return AliasChoices(f"CRP_{name}", name.lower())
+
+
 class Paths:
     """Every place a run writes to, all below one home."""
 
@@ -60,6 +74,8 @@ class Paths:
         self.dbt_manifest = self.dbt / "manifest.json"
         self.secrets = home / ".secrets"
         self.scratch = home / "tmp"
+        self.kafka = home / "kafka"
+        self.metrics = home / "metrics"
 
 
 class Settings(BaseSettings):
@@ -99,6 +115,26 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     dagster_port: int = 3000
     mlflow_port: int = 5000
+
+    # The names Kafka's own tools use, without our prefix, beside CRP_<NAME>.
+    kafka_bootstrap_servers: str = Field("127.0.0.1:9092", validation_alias=_also("KAFKA_BOOTSTRAP_SERVERS"))
+    kafka_security_protocol: KafkaSecurity = Field(
+        KafkaSecurity.PLAINTEXT, validation_alias=_also("KAFKA_SECURITY_PROTOCOL")
+    )
+    kafka_sasl_mechanism: str | None = Field(None, validation_alias=_also("KAFKA_SASL_MECHANISM"))
+    kafka_sasl_username: str | None = Field(None, validation_alias=_also("KAFKA_SASL_USERNAME"))
+    kafka_sasl_password: SecretStr | None = Field(None, validation_alias=_also("KAFKA_SASL_PASSWORD"))
+    kafka_ssl_cafile: Path | None = Field(None, validation_alias=_also("KAFKA_SSL_CAFILE"))
+    kafka_group: str = "credit-risk-platform"
+    kafka_partitions: int = Field(3, ge=1, le=1_000)
+    """Partitions of a topic that we create; adding more to a topic that is there is the operator's call."""
+
+    stream_batch_messages: int = Field(5_000, ge=1, le=100_000)
+    """Messages of one micro-batch at most, over all partitions of its topic."""
+    stream_attempts: int = Field(3, ge=1, le=20)
+    """Runs of one range before its messages are tried one by one and what fails becomes a dead letter."""
+    stream_lease_seconds: int = Field(300, ge=10)
+    """A run that has not ended by then is taken for dead, and its range is asked for again."""
 
     @field_validator("home", "lending_club_path", "macro_path", mode="after")
     @classmethod

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from credit_risk_platform.settings import PROJECT_ROOT, Settings
+from tests.kafka_cluster import kafka as kafka
+from tests.kafka_cluster import own_broker as own_broker
 
-OWN_VARIABLES = ("CRP_", "DAGSTER_", "DBT_", "MLFLOW_", "SNOWFLAKE_")
+OWN_VARIABLES = ("CRP_", "DAGSTER_", "DBT_", "MLFLOW_", "SNOWFLAKE_", "KAFKA_")
 DATASETS = Path(os.environ.get("CRP_TEST_DATASETS", PROJECT_ROOT.parent / "shared" / "datasets"))
 
 

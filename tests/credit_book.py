@@ -41,15 +41,31 @@ def build_book(warehouse: DuckLakeWarehouse, loans: int = 4000, *, leak: bool = 
 
 
 def write_manifest(home: Path) -> None:
-    """dbt's manifest, reduced to the one model whose SQL travels in the bundle."""
-    parent = {"name": "int_applications", "schema": "silver", "resource_type": "model"}
+    """dbt's manifest, reduced to the models whose SQL travels in the bundles."""
+    parent = {
+        "name": "int_applications",
+        "schema": "silver",
+        "resource_type": "model",
+        "compiled_code": "select * from lake.bronze.synthetic_loans",
+        "depends_on": {"nodes": []},
+    }
     model = {
         "name": "application_features",
+        "schema": "gold",
         "resource_type": "model",
         "compiled_code": "select * from lake.silver.int_applications",
         "depends_on": {"nodes": ["model.int_applications"]},
     }
-    manifest = {"nodes": {"model.int_applications": parent, "model.application_features": model}, "sources": {}}
+    panel = parent | {"name": "int_loan_month_panel", "compiled_code": "select * from lake.bronze.synthetic_repayments"}
+    behaviour = model | {
+        "name": "behaviour_features",
+        "compiled_code": "select * from lake.silver.int_loan_month_panel",
+        "depends_on": {"nodes": ["model.int_loan_month_panel"]},
+    }
+    manifest = {
+        "nodes": {f"model.{node['name']}": node for node in (parent, model, panel, behaviour)},
+        "sources": {},
+    }
     home.mkdir(parents=True, exist_ok=True)
     (home / "manifest.json").write_text(json.dumps(manifest))
 

@@ -89,12 +89,16 @@ class Champion:
 
 
 class BundleStore:
-    """Bundles below `root/bundles`, the pointer at `root/champion.json`."""
+    """Bundles below `root/bundles`, the pointer at `root/champion.json`.
 
-    def __init__(self, root: Path) -> None:
+    A `role` ("behaviour") has a champion and a history of its own, at `root/<role>_champion.json`.
+    """
+
+    def __init__(self, root: Path, role: str = "") -> None:
         self.root = root
-        self.pointer_file = root / "champion.json"
-        self._lock = WriterLock(root / "champion.lock", timeout_seconds=60.0)
+        self._asset = f"{role}_champion" if role else "champion"
+        self.pointer_file = root / f"{self._asset}.json"
+        self._lock = WriterLock(root / f"{self._asset}.lock", timeout_seconds=60.0)
 
     # ---------------------------------------------------------------- bundles
 
@@ -157,7 +161,7 @@ class BundleStore:
             if reigning != replaces:
                 raise StaleChampionError(
                     f"weighed against {_short(replaces)}, but {_short(reigning)} was promoted meanwhile; "
-                    "materialise models/champion again to weigh it against the new one"
+                    f"materialise models/{self._asset} again to weigh it against the new one"
                 )
             self.load(promotion.sha)
             history = (*(current.history if current else ()), promotion)

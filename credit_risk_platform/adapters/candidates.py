@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from credit_risk_platform.adapters.warehouse.base import Warehouse
+from credit_risk_platform.domain.promotion import Contender
 
 CANDIDATES = "models.candidates"
 METRICS = "models.candidate_metrics"
@@ -86,6 +87,25 @@ def metrics_of(warehouse: Warehouse, fingerprint: str) -> dict[str, dict[str, di
     for row in rows.to_pylist():
         found.setdefault(row["name"], {}).setdefault(row["split"], {})[row["metric"]] = row["value"]
     return found
+
+
+def contenders(warehouse: Warehouse, fingerprint: str, names: Sequence[str]) -> dict[str, tuple[Candidate, Contender]]:
+    """Name -> what was recorded and what the promotion rules look at, for the candidates trained on this very set."""
+    found = trained_on(warehouse, fingerprint, names)
+    metrics = metrics_of(warehouse, fingerprint) if found else {}
+    return {
+        candidate.name: (
+            candidate,
+            Contender(
+                candidate.name,
+                candidate.bundle_sha,
+                metrics[candidate.name],
+                candidate.validation_loss,
+                candidate.intercept_shift,
+            ),
+        )
+        for candidate in found
+    }
 
 
 def values(measured: Measured) -> dict[str, dict[str, float]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -27,6 +27,10 @@ from credit_risk_platform.domain.scoring import SCORE_SCHEMA
 
 _LEDGER_TYPES = {name: f"null::{kind} as {name}" for name, kind in LEDGER_COLUMNS.items()}
 _OF_A_SCORE = {*SCORE_SCHEMA.names, "score_id", "inputs_hash"}
+MESSAGE_SCHEMA = pa.schema(
+    [("kafka_topic", pa.string()), ("kafka_partition", pa.int32()), ("kafka_offset", pa.int64())]
+)
+"""What a score brings besides `SCORE_SCHEMA` when a message asked for it."""
 # Bound, so that the engine skips the data files of all other days: the ledger grows for years.
 _OF_THESE_DAYS = "old.as_of between ? and ?"
 
@@ -66,22 +70,26 @@ def write_scores(warehouse: Warehouse, batches: Iterable[pa.RecordBatch], as_of:
     return Written(rows, seal.rows if seal else 0, seal)
 
 
-def hashed(batches: Iterable[pa.RecordBatch], stamp: Stamp) -> Batches:
-    """Score rows on their way into staged table `scored`, with `inputs_hash`, `score_id` and `content_hash`."""
-    schema = SCORE_SCHEMA.append(pa.field(ledger_sql.PACKED, pa.large_binary()))
-    shared = [name for name in CONTEXT if name in SCORE_SCHEMA.names]
-    unknown = ", ".join(_LEDGER_TYPES[name] for name in OWN if name not in _OF_A_SCORE)
-    stamped, params = _stamped(stamp)
+def hashed(batches: Iterable[pa.RecordBatch], stamp: Stamp, schema: pa.Schema = SCORE_SCHEMA) -> Batches:
+    """Score rows on their way into staged table `scored`, with `inputs_hash`, `score_id` and `content_hash`.
+
+    `schema` is `SCORE_SCHEMA`, with `MESSAGE_SCHEMA` behind it where the scores came by message.
+    """
+    shared = [name for name in CONTEXT if name in schema.names]
+    unknown = "".join(f", {_LEDGER_TYPES[name]}" for name in OWN if name not in {*schema.names, *_OF_A_SCORE})
+    stamped, params = _stamped(stamp, schema.names)
     named = f"""
         select *, {ledger_sql.SCORE_ID} as score_id
-        from (select *, {ledger_sql.INPUTS_HASH} as inputs_hash, {unknown} from incoming_rows)
+        from (select *, {ledger_sql.INPUTS_HASH} as inputs_hash{unknown} from incoming_rows)
     """
     contexts = f"select *, {stamped} from (select distinct {', '.join(shared)} from incoming_rows)"
     sql = f"""
-        select {", ".join(SCORE_SCHEMA.names)}, inputs_hash, score_id, {ledger_sql.CONTENT_HASH} as content_hash
+        select {", ".join(schema.names)}, inputs_hash, score_id, {ledger_sql.CONTENT_HASH} as content_hash
         from ({ledger_sql.with_context_hash(named, contexts, shared)})
     """
-    return Batches(pa.RecordBatchReader.from_batches(schema, (with_packed(batch) for batch in batches)), sql, params)
+    packed_schema = schema.append(pa.field(ledger_sql.PACKED, pa.large_binary()))
+    reader = pa.RecordBatchReader.from_batches(packed_schema, (with_packed(batch) for batch in batches))
+    return Batches(reader, sql, params)
 
 
 def with_packed(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -89,11 +97,11 @@ def with_packed(batch: pa.RecordBatch) -> pa.RecordBatch:
     return batch.append_column(ledger_sql.PACKED, packed(batch.column("numeric_inputs")))
 
 
-def append(transaction: Transaction, stamp: Stamp) -> Seal | None:
-    """Append the scores of staged table `scored` that the ledger does not hold, and seal them.
+def append(transaction: Transaction, stamp: Stamp, schema: pa.Schema = SCORE_SCHEMA) -> Seal | None:
+    """Append the scores of staged table `scored` (`hashed` with the same `schema`) that the ledger does not hold.
 
-    The caller's transaction commits. Returns `None` when there was nothing new. Raises `ScoreConflictError` when a
-    score is there with another PD.
+    They are sealed as one batch. The caller's transaction commits. Returns `None` when there was nothing new. Raises
+    `ScoreConflictError` when a score is there with another PD.
     """
     _refuse_twice(transaction, "score_id")
     transaction.append(LEDGER, Select(f"select {', '.join(_LEDGER_TYPES.values())} limit 0"))
@@ -106,7 +114,7 @@ def append(transaction: Transaction, stamp: Stamp) -> Seal | None:
     if not count:
         return None
     digest = transaction.query(ledger_sql.digest("links", "row_hash", bucket_digits(count)))["digest"][0].as_py()
-    stamped, params = _stamped(stamp)
+    stamped, params = _stamped(stamp, schema.names)
     new = f"select * exclude (content_hash), {stamped}, ?::bigint as seal_no from scored join links using (score_id)"
     transaction.append(LEDGER, Select(new, [*params, seal_no]))
     seal = Seal(seal_no, count, digest, previous, stamp.run_id, stamp.known_at)
@@ -114,9 +122,10 @@ def append(transaction: Transaction, stamp: Stamp) -> Seal | None:
     return seal
 
 
-def _stamped(stamp: Stamp) -> tuple[str, list[Any]]:
+def _stamped(stamp: Stamp, brought: Sequence[str]) -> tuple[str, list[Any]]:
     """Select list of what a score does not bring itself: the stamp as parameters, null for what is not known yet."""
-    rest = [name for name in LEDGER_COLUMNS if name not in _OF_A_SCORE and name not in LINK_COLUMNS]
+    own = {*_OF_A_SCORE, *LINK_COLUMNS, *brought}
+    rest = [name for name in LEDGER_COLUMNS if name not in own]
     values = vars(stamp)
     listed = [f"?::{LEDGER_COLUMNS[name]} as {name}" if name in values else _LEDGER_TYPES[name] for name in rest]
     return ", ".join(listed), [values[name] for name in rest if name in values]

@@ -23,9 +23,14 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "application_pd"
 REGISTERED_MODEL = "application_pd"
+BEHAVIOURAL_MODEL = "behavioural_pd"
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 BUNDLE_FOLDER = "bundle"
+_DESCRIPTIONS = {
+    REGISTERED_MODEL: "Probability of default of an application.",
+    BEHAVIOURAL_MODEL: "Probability of default of a loan on the book within twelve months.",
+}
 
 
 @dataclass(frozen=True)
@@ -40,9 +45,14 @@ class CandidateRun:
 
 
 class ModelRegistry:
-    """Tracking and registry in `root/mlflow.db`, artefacts in `root/artifacts`; `ui_url` is where the UI listens."""
+    """Tracking and registry in `root/mlflow.db`, artefacts in `root/artifacts`; `ui_url` is where the UI listens.
 
-    def __init__(self, root: Path, ui_url: str) -> None:
+    `model` is the registered model whose versions and aliases these are. Runs of all models share one experiment,
+    because a Dagster run has one MLflow run and a child run must stand in its parent's experiment.
+    """
+
+    def __init__(self, root: Path, ui_url: str, model: str = REGISTERED_MODEL) -> None:
+        self.model = model
         self.root = root.absolute()
         self.ui_url = ui_url.rstrip("/")
         self.tracking_uri = f"sqlite:///{self.root / 'mlflow.db'}"
@@ -101,7 +111,7 @@ class ModelRegistry:
             return found
         self._ensure_model()
         made = self._client.create_model_version(
-            REGISTERED_MODEL,
+            self.model,
             source=f"runs:/{run_id}/{BUNDLE_FOLDER}/{sha}.zip",
             run_id=run_id,
             tags={**tags, "bundle_sha": sha},
@@ -110,38 +120,38 @@ class ModelRegistry:
         return int(made.version)
 
     def version_of(self, sha: str) -> int | None:
-        found = self._client.search_model_versions(f"name = '{REGISTERED_MODEL}' and tags.bundle_sha = '{sha}'")
+        found = self._client.search_model_versions(f"name = '{self.model}' and tags.bundle_sha = '{sha}'")
         return min((int(version.version) for version in found), default=None)
 
     def point(self, alias: str, version: int) -> None:
         """Let `alias` name `version`. What becomes champion stops being the challenger."""
-        self._client.set_registered_model_alias(REGISTERED_MODEL, alias, str(version))
+        self._client.set_registered_model_alias(self.model, alias, str(version))
         if alias == CHAMPION and self.alias(CHALLENGER) == version:
-            self._client.delete_registered_model_alias(REGISTERED_MODEL, CHALLENGER)
+            self._client.delete_registered_model_alias(self.model, CHALLENGER)
 
     def alias(self, alias: str) -> int | None:
         """The version an alias names, or `None`."""
-        models = self._client.search_registered_models(f"name = '{REGISTERED_MODEL}'")
+        models = self._client.search_registered_models(f"name = '{self.model}'")
         version = models[0].aliases.get(alias) if models else None
         return int(version) if version is not None else None
 
     def version(self, version: int) -> ModelVersion:
-        return self._client.get_model_version(REGISTERED_MODEL, str(version))
+        return self._client.get_model_version(self.model, str(version))
 
     def tag_version(self, version: int, tags: Mapping[str, str]) -> None:
         for name, value in tags.items():
-            self._client.set_model_version_tag(REGISTERED_MODEL, str(version), name, value)
+            self._client.set_model_version_tag(self.model, str(version), name, value)
 
     def version_url(self, version: int) -> str:
-        return f"{self.ui_url}/#/models/{REGISTERED_MODEL}/versions/{version}"
+        return f"{self.ui_url}/#/models/{self.model}/versions/{version}"
 
     # ---------------------------------------------------------------- inside
 
     def _ensure_model(self) -> None:
-        if not self._client.search_registered_models(f"name = '{REGISTERED_MODEL}'"):
+        if not self._client.search_registered_models(f"name = '{self.model}'"):
             self._client.create_registered_model(
-                REGISTERED_MODEL,
-                description="Probability of default of an application. Aliases: @champion scores, @challenger lost.",
+                self.model,
+                description=f"{_DESCRIPTIONS[self.model]} Aliases: @champion scores, @challenger lost.",
             )
 
     @cached_property

@@ -147,7 +147,7 @@ def _ports(settings: Settings) -> tuple[str, str]:
 
 
 def _java(_: Settings) -> tuple[str, str]:
-    fix = "only the Kafka demo and the Spark benchmark need it: apt-get install openjdk-17-jre-headless"
+    fix = "only `crp kafka up` and the Spark benchmark need it: apt-get install openjdk-17-jre-headless"
     program = shutil.which("java")
     if program is None:
         return "", fix
@@ -158,7 +158,19 @@ def _java(_: Settings) -> tuple[str, str]:
 
 def _maven(_: Settings) -> tuple[str, str]:
     program = shutil.which("mvn")
-    return program or "", "" if program else "only the Kafka demo needs it: apt-get install maven"
+    return program or "", "" if program else "only `crp kafka up` needs it, once, to fetch Kafka: apt-get install maven"
+
+
+def _kafka(settings: Settings) -> tuple[str, str]:
+    from credit_risk_platform.cli.kafka import own_broker
+    from credit_risk_platform.cli.probes import kafka_server
+
+    server = kafka_server(settings)
+    if server.up:
+        return f"{server.url} answers", ""
+    if own_broker(settings):
+        return "", f"nothing answers at {server.url}; only streams need it: crp kafka up"
+    return "", f"nothing answers at {server.url}: correct KAFKA_BOOTSTRAP_SERVERS, or start that cluster"
 
 
 def _chromium(_: Settings) -> tuple[str, str]:
@@ -186,6 +198,7 @@ CHECKS: tuple[tuple[str, bool, Callable[[Settings], tuple[str, str]]], ...] = (
     ("ports", True, _ports),
     ("Java 17", False, _java),
     ("Maven", False, _maven),
+    ("Kafka", False, _kafka),
     ("Chromium", False, _chromium),
     ("Snowflake", False, _snowflake),
 )

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import signal
-import sys
-from collections.abc import Iterator
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
+
+from credit_risk_platform.cli import kafka, produce
+from credit_risk_platform.cli.command import AsJson, Home, command, console, print_json
 
 if TYPE_CHECKING:
     from credit_risk_platform.settings import PortfolioSource
@@ -24,12 +22,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-console = Console(highlight=False)
+app.add_typer(kafka.app, name="kafka")
 
-Home = Annotated[
-    Path | None, typer.Option(help="Folder that holds everything a portfolio made (default: data, or CRP_HOME).")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program instead of tables.")]
 Day = Annotated[datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], help="As-of date, YYYY-MM-DD.")]
 
 
@@ -60,7 +54,7 @@ def demo(
     from credit_risk_platform.cli import serving
     from credit_risk_platform.cli.demo import demo_settings, run_demo
 
-    with _command():
+    with command():
         settings = demo_settings(home, source.portfolio if source else None, path, loans, serve=not once)
         serving.refuse_second(settings)
         if not once:
@@ -79,7 +73,7 @@ def dev(home: Home = None) -> None:
     from credit_risk_platform.cli.home import open_home, prepare_home
     from credit_risk_platform.cli.serving import develop, refuse_second
 
-    with _command():
+    with command():
         settings = open_home(home)
         refuse_second(settings)
         prepare_home(settings)
@@ -92,7 +86,7 @@ def doctor(home: Home = None) -> None:
     from credit_risk_platform.cli.doctor import examine, show
     from credit_risk_platform.cli.home import open_home
 
-    with _command():
+    with command():
         raise typer.Exit(0 if show(examine(open_home(home)), console) else 1)
 
 
@@ -102,9 +96,9 @@ def status(home: Home = None, as_json: AsJson = False) -> None:
     from credit_risk_platform.cli.home import open_home
     from credit_risk_platform.cli.status import collect, show
 
-    with _command():
+    with command():
         found = collect(open_home(home))
-        _print_json(found.as_dict()) if as_json else show(found, console)
+        print_json(found.as_dict()) if as_json else show(found, console)
 
 
 @app.command()
@@ -114,21 +108,21 @@ def validate(
     """Check a loan file without landing it: what would land, what would be rejected and why."""
     from credit_risk_platform.cli.validate import validate_file
 
-    with _command():
+    with command():
         raise typer.Exit(0 if validate_file(file, console) else 1)
 
 
 @app.command()
 def train(home: Home = None) -> None:
     """Train the candidates on the present marts and promote the best, if the checks allow it."""
-    with _command():
+    with command():
         _run(home, "model_training")
 
 
 @app.command()
 def score(day: Day = None, home: Home = None) -> None:
     """Score every loan open on a day and write the ledger (default: the last day the book knows of)."""
-    with _command():
+    with command():
         _run(home, "portfolio_scoring", scored=True, day=day.date() if day else None)
 
 
@@ -144,13 +138,16 @@ def replay(
     from credit_risk_platform.cli.home import open_home
     from credit_risk_platform.cli.replay import replay as replay_scores
 
-    with _command():
+    with command():
         found = replay_scores(open_home(home), score_id, sample, seed)
         if as_json:
-            _print_json(found.as_dict())
+            print_json(found.as_dict())
         else:
             console.print("\n".join(found.lines()), markup=False, soft_wrap=True)
         raise typer.Exit(0 if found.equal else 1)
+
+
+app.command()(produce.produce)
 
 
 def _run(home: Path | None, job: str, *, scored: bool = False, day: date | None = None) -> None:
@@ -169,31 +166,6 @@ def _run(home: Path | None, job: str, *, scored: bool = False, day: date | None 
         report_failure(outcome, lines, console)
         raise typer.Exit(1)
     console.print(f"{job} succeeded in {outcome.seconds:.0f} s")
-
-
-@contextlib.contextmanager
-def _command() -> Iterator[None]:
-    """Errors a user can mend become one message and exit code 1; TERM ends a command as Ctrl-C does."""
-    from credit_risk_platform.cli.home import CommandError
-
-    def interrupt(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    # Set also for INT: a background job of a shell inherits it as "ignore".
-    signal.signal(signal.SIGINT, interrupt)
-    signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    except CommandError as error:
-        Console(stderr=True, highlight=False).print(f"crp: {error}", style="red", markup=False, soft_wrap=True)
-        raise typer.Exit(1) from error
-    except KeyboardInterrupt:
-        console.print("Interrupted.")
-        raise typer.Exit(130) from None
-
-
-def _print_json(value: object) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
 
 
 if __name__ == "__main__":

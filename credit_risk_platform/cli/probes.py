@@ -39,10 +39,19 @@ def probe(settings: Settings) -> dict[str, ServerStatus]:
     running = announced(settings)
     dagster = running.get("dagster", f"http://{settings.host}:{settings.dagster_port}")
     mlflow = running.get("mlflow", f"http://{settings.host}:{settings.mlflow_port}")
-    return {
+    servers = {
         "dagster": ServerStatus(dagster, serves_home(dagster, settings)),
         "mlflow": ServerStatus(mlflow, "mlflow" in running and fetch(f"{mlflow}/health") is not None),
     }
+    kafka = kafka_server(settings)
+    return {**servers, "kafka": kafka} if kafka.up else servers  # who streams nothing need not read that it is down
+
+
+def kafka_server(settings: Settings) -> ServerStatus:
+    """The cluster that is set, whoever runs it: does one of its addresses accept connections?"""
+    from credit_risk_platform.adapters.kafka_ports import listens
+
+    return ServerStatus(settings.kafka_bootstrap_servers, listens(settings.kafka_bootstrap_servers))
 
 
 def announced(settings: Settings) -> dict[str, str]:

@@ -44,6 +44,7 @@ class Status:
     home: str
     assets: dict[str, AssetStatus]
     champion: dict[str, Any] | None
+    behaviour_champion: dict[str, Any] | None
     servers: dict[str, ServerStatus]
 
     def as_dict(self) -> dict[str, Any]:
@@ -53,14 +54,18 @@ class Status:
 def collect(settings: Settings) -> Status:
     """Works before the first run and with every server down."""
     return Status(
-        home=str(settings.home), assets=_assets(settings), champion=_champion(settings), servers=probe(settings)
+        home=str(settings.home),
+        assets=_assets(settings),
+        champion=_champion(settings),
+        behaviour_champion=_champion(settings, "behaviour"),
+        servers=probe(settings),
     )
 
 
-def _champion(settings: Settings) -> dict[str, Any] | None:
+def _champion(settings: Settings, role: str = "") -> dict[str, Any] | None:
     from credit_risk_platform.adapters.bundles import BundleStore
 
-    pointer = BundleStore(settings.paths.models).pointer()
+    pointer = BundleStore(settings.paths.models, role).pointer()
     if pointer is None:
         return None
     return {name: value for name, value in pointer.as_dict().items() if name != "history"}
@@ -136,9 +141,11 @@ def show(status: Status, console: Console) -> None:
     else:
         console.print(f"Nothing is materialised in {status.home} yet. Start with: crp demo --once")
     if status.champion:
-        console.print(_champion_table(status.champion))
+        console.print(_champion_table(status.champion, "Champion"))
     elif status.assets:
         console.print("No champion yet: crp train")
+    if status.behaviour_champion:
+        console.print(_champion_table(status.behaviour_champion, "Behavioural champion"))
     servers = new_table("Servers", ("server", "url", "state"))
     for name, server in status.servers.items():
         servers.add_row(name, server.url, "[green]up[/]" if server.up else "[dim]down[/]")
@@ -159,8 +166,8 @@ def _asset_table(assets: dict[str, AssetStatus]) -> Table:
     return table
 
 
-def _champion_table(champion: dict[str, Any]) -> Table:
-    title = f"Champion: {champion['name']} version {champion['version']}, bundle {champion['sha'][:12]}"
+def _champion_table(champion: dict[str, Any], word: str) -> Table:
+    title = f"{word}: {champion['name']} version {champion['version']}, bundle {champion['sha'][:12]}"
     table = new_table(title, ("split", *HEADLINE_METRICS), right=HEADLINE_METRICS)
     measured = champion["metrics"]
     for split in sorted(measured, key=lambda name: SPLITS.index(name) if name in SPLITS else len(SPLITS)):

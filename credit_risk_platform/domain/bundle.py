@@ -27,6 +27,7 @@ MANIFEST = "manifest.json"
 CARD = "bundle.json"
 CALIBRATOR = "calibrator.json"
 FEATURE_SQL = "features.sql"
+INTAKE_SQL = "intake.sql"
 MODEL_FOLDER = "model/"
 
 
@@ -53,6 +54,8 @@ class ModelBundle:
     params: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     created_from: Mapping[str, str] = field(default_factory=dict)
+    intake_sql: str = ""
+    """Statements that make what `feature_sql` reads from bronze rows; empty in a bundle that cannot stream."""
 
     @cached_property
     def feature_sql_hash(self) -> str:
@@ -97,6 +100,7 @@ class ModelBundle:
             params=card["params"],
             metrics=card["metrics"],
             created_from=card["created_from"],
+            intake_sql=members.get(INTAKE_SQL, b"").decode(),
         )
 
     def check_features(self, table: pa.Table | pa.Schema) -> None:
@@ -129,10 +133,12 @@ class ModelBundle:
             "created_from": dict(self.created_from),
         }
         model = {f"{MODEL_FOLDER}{name}": body for name, body in self.model.save().items()}
+        intake = {INTAKE_SQL: self.intake_sql.encode()} if self.intake_sql else {}
         return {
             CARD: to_json(card),
             CALIBRATOR: self.calibrator.to_json().encode(),
             FEATURE_SQL: self.feature_sql.encode(),
+            **intake,
             **model,
         }
 

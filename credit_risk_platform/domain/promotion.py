@@ -53,6 +53,8 @@ class Rules:
     max_psi: float = 0.25
     ece_noise: float = 0.0
     """ECE that sampling alone gives on as many loans; a small book is not refused for being small."""
+    inputs: str = "application features"
+    """What the model reads, for the words of the gates: how good is too good depends on it."""
 
     @property
     def ece_limit(self) -> float:
@@ -224,7 +226,7 @@ def _plausible(contender: Contender, rules: Rules) -> Gate:
     return _gate(
         GateName.TOO_GOOD,
         auc <= rules.max_auc,
-        f"out-of-time AUC {auc:.4f} (from application features alone, more than {rules.max_auc} is suspect)",
+        f"out-of-time AUC {auc:.4f} (from {rules.inputs} alone, more than {rules.max_auc} is suspect)",
         "Look at the most important features: one of them probably knows the outcome.",
     )
 

@@ -29,6 +29,10 @@ class Split(StrEnum):
     OUT_OF_TIME = "out_of_time"
 
 
+MIN_BADS = {Split.TRAIN: 100, Split.EARLY_STOP: 20, Split.VALIDATION: 30, Split.OUT_OF_TIME: 30}
+"""Below this no model can be told from chance. A scorecard one would lend by wants ten times as many."""
+
+
 @dataclass(frozen=True)
 class SplitPlan:
     """First issue month of each later split; earlier months train."""
@@ -65,10 +69,10 @@ def plan_splits(
     calendar, counts = months[order].astype(MONTH), np.asarray(loans, dtype=np.int64)[order]
     if np.unique(calendar).size != calendar.size:
         raise SplitError("each issue month must come once")
-    judged = _suffix(counts, out_of_time * counts.sum())
+    judged = smallest_suffix(counts, out_of_time * counts.sum())
     development = counts[:judged].sum()
-    calibrated = _suffix(counts[:judged], validation * development)
-    stopped = _suffix(counts[:calibrated], early_stop * development)
+    calibrated = smallest_suffix(counts[:judged], validation * development)
+    stopped = smallest_suffix(counts[:calibrated], early_stop * development)
     if stopped < 1:
         raise SplitError(f"{calendar.size} issue months cannot keep {', '.join(Split)} apart")
     return SplitPlan(calendar[stopped], calendar[calibrated], calendar[judged])
@@ -97,7 +101,7 @@ def time_folds(issue_month: np.ndarray, folds: int = 3) -> Iterator[tuple[np.nda
 def latest(issue_month: np.ndarray, share: float) -> np.ndarray:
     """Mask of the smallest suffix of months holding at least `share` of the loans: never all of them."""
     months, loans = np.unique(issue_month.astype(MONTH), return_counts=True)
-    start = _suffix(loans, share * loans.sum())
+    start = smallest_suffix(loans, share * loans.sum())
     if start < 1:
         raise SplitError(f"{months.size} issue months cannot be cut in two")
     return np.asarray(issue_month.astype(MONTH) >= months[start])
@@ -117,7 +121,7 @@ def _fold_edges(months: np.ndarray, folds: int) -> list[tuple[np.datetime64, np.
     return list(pairwise(edges))
 
 
-def _suffix(counts: np.ndarray, wanted: float) -> int:
+def smallest_suffix(counts: np.ndarray, wanted: float) -> int:
     """Index of the first element of the smallest suffix that holds at least `wanted`."""
     if not counts.size:
         return 0

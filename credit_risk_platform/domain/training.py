@@ -27,7 +27,10 @@ from credit_risk_platform.domain.splits import Split
 
 @dataclass(frozen=True)
 class Labelled:
-    """n loans a model may learn from or be judged on: inputs, `y` float64 1 = bad, `issue_month` datetime64[M]."""
+    """n loans a model may learn from or be judged on: inputs, `y` float64 1 = bad, `issue_month` datetime64[M].
+
+    Of an observed loan, `issue_month` is the month of the observation: the one by which the splits follow in time.
+    """
 
     frame: FeatureTable
     y: np.ndarray
@@ -163,6 +166,7 @@ def to_bundle(
     features: Sequence[Any],
     *,
     feature_sql: str,
+    intake_sql: str = "",
     fingerprint: str,
     policy_version: str,
     recipe: Recipe,
@@ -181,6 +185,7 @@ def to_bundle(
         params=trained.model.params,
         metrics={split: {name: _stored(m) for name, m in found.items()} for split, found in trained.metrics.items()},
         created_from=created_from,
+        intake_sql=intake_sql,
     )
 
 

@@ -85,7 +85,8 @@ def test_a_crashed_demo_leaves_no_server_that_looks_alive(home: Settings) -> Non
     os.waitpid(gone, 0)
     address_book(home).write_text(f'{{"dagster": {{"url": "http://{HOST}:1", "pid": {gone}}}}}')
     refuse_second(home)
-    assert {name: server.up for name, server in probe(home).items()} == {"dagster": False, "mlflow": False}
+    found = probe(home)
+    assert {name: found[name].up for name in ("dagster", "mlflow")} == {"dagster": False, "mlflow": False}
 
 
 def test_someone_else_s_server_on_our_port_is_not_taken_for_ours(home: Settings) -> None:

@@ -20,7 +20,7 @@ from credit_risk_platform.adapters.replay import Replayer
 from credit_risk_platform.adapters.warehouse.base import Select
 from credit_risk_platform.catalog import PORTFOLIO_DAYS, Gold, Models
 from credit_risk_platform.defs.scoring.assets import portfolio_scores
-from credit_risk_platform.defs.scoring.provenance import upstream_provenance
+from credit_risk_platform.upstream import upstream_provenance
 from tests.scoring_book import BANDS, DAY, Book, applications, crown, make_book, train, write_bands, write_marts
 
 LOANS = 1_500

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import duckdb
 import pyarrow as pa
 
 from credit_risk_platform.adapters.landing.source import LoanFile
 from credit_risk_platform.adapters.landing.sql import NOTICES, REPEATED, RS, US, literal, shape
+from credit_risk_platform.domain.contracts.column import Column
 from credit_risk_platform.domain.contracts.errors import BrokenQuoteError
 from credit_risk_platform.domain.contracts.loan_columns import INPUT
 from credit_risk_platform.domain.contracts.reasons import Reason, advice
@@ -79,7 +82,7 @@ def number_rows(connection: duckdb.DuckDBPyConnection, file: LoanFile, blanks: t
 
 def collect_rejects(connection: duckdb.DuckDBPyConnection, file: LoanFile) -> None:
     """Make temp table `rejects` from `broken`, from the problems of `numbered` and from `repeated`."""
-    connection.register("advice", _advice_table())
+    connection.register("advice", advice_table(INPUT))
     connection.execute(
         "create or replace temp table rejects as "
         f"select {literal(file.name)} as file, row, nullif(found.\"column\", '') as column, value, found.reason, "
@@ -114,11 +117,12 @@ def _problem_sql() -> str:
     )
 
 
-def _advice_table() -> pa.Table:
+def advice_table(columns: Iterable[Column]) -> pa.Table:
+    """Column (empty: the row as a whole), reason, next_step: what to do about each thing that can be wrong."""
     rows = [{"column": "", "reason": str(reason), "next_step": reason.next_step} for reason in Reason]
     rows += [
         {"column": column.name, "reason": str(reason), "next_step": advice(column, reason)}
-        for column in INPUT
+        for column in columns
         for reason in Reason
     ]
     return pa.Table.from_pylist(rows)

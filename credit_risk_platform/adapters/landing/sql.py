@@ -55,7 +55,7 @@ def stage(file: LoanFile, today: date) -> str:
     header = file.header
     columns = present(header)
     typed = ", ".join(f"{parse(column)} as {column.name}" for column in columns)
-    parsed = f"select *, {typed}, {_trimmed('id')} as given_id from {read_text(file)}"
+    parsed = f"select *, {typed}, {trimmed('id')} as given_id from {read_text(file)}"
     judged = f"select *, {_problems(columns, today)} as problems from ({parsed})"
     kept = ", ".join(column.name for column in columns)
     return (
@@ -69,7 +69,7 @@ def parse(column: Column) -> str:
     raw = f"raw_{column.name}"
     match column.kind:
         case Kind.TEXT:
-            return _trimmed(column.name)
+            return trimmed(column.name)
         case Kind.PERCENT:
             return f"try_cast(rtrim({raw}, '% ') as double)"
         case Kind.TERM:
@@ -121,7 +121,7 @@ def shape(text: str) -> str:
     return f"case when {is_notice} then {text} else left({blurred}, {LINE_LENGTH}) end"
 
 
-def _trimmed(name: str) -> str:
+def trimmed(name: str) -> str:
     return f"nullif(trim(raw_{name}), '')"
 
 
@@ -135,36 +135,36 @@ def _whole(text: str) -> str:
 
 
 def _customer_token(header: Header) -> str:
-    given = [_trimmed(name) for name in CUSTOMER_COLUMNS if header.has(name)]
+    given = [trimmed(name) for name in CUSTOMER_COLUMNS if header.has(name)]
     return token_sql(f"coalesce({', '.join(given)})") if given else "null::varchar"
 
 
 def _problems(columns: tuple[Column, ...], today: date) -> str:
     needed = [column for column in columns if not column.nullable]
     all_blank = " and ".join(f"raw_{column.name} is null" for column in needed)
-    junk = _problem("''", Reason.JUNK_LINE, shape("coalesce(raw_id, '')"))
+    junk = problem("''", Reason.JUNK_LINE, shape("coalesce(raw_id, '')"))
     names = {column.name for column in columns}
-    each = [_column_problem(column, today) for column in columns if column.kind is not Kind.TEXT or not column.nullable]
+    each = [column_problem(column, today) for column in columns if column.kind is not Kind.TEXT or not column.nullable]
     crossed = [
-        f"case when {earlier} > {later} then {_problem(literal(blamed), Reason.IMPOSSIBLE_DATE, f'raw_{blamed}')} end"
+        f"case when {earlier} > {later} then {problem(literal(blamed), Reason.IMPOSSIBLE_DATE, f'raw_{blamed}')} end"
         for earlier, later, blamed in ORDER
         if {earlier, later} <= names
     ]
     return f"case when {all_blank} then {junk} else concat_ws({RS}, {', '.join([*each, *crossed])}) end"
 
 
-def _column_problem(column: Column, today: date) -> str:
+def column_problem(column: Column, today: date) -> str:
     name, raw = literal(column.name), f"raw_{column.name}"
     unfit: str = literal(Reason.UNPARSABLE)
     if column.kind.is_date:  # 2011-02-30 is spelled well and does not exist
         spelled = r"'\s*\d{4}-\d{1,2}-\d{1,2}.*'"
         unfit = f"case when regexp_full_match({raw}, {spelled}) then {literal(Reason.IMPOSSIBLE_DATE)} else {unfit} end"
-    blank = "" if column.nullable else f" else {_problem(name, Reason.REQUIRED_BLANK, chr(39) * 2)}"
-    absent = f"when {column.name} is null then case when {raw} is not null then {_problem(name, unfit, raw)}{blank} end"
+    blank = "" if column.nullable else f" else {problem(name, Reason.REQUIRED_BLANK, chr(39) * 2)}"
+    absent = f"when {column.name} is null then case when {raw} is not null then {problem(name, unfit, raw)}{blank} end"
     if (limits := _outside(column, today)) is None:
         return f"case {absent} end"
     wrong = Reason.IMPOSSIBLE_DATE if column.kind.is_date else Reason.OUT_OF_RANGE
-    return f"case {absent} when {limits} then {_problem(name, wrong, raw)} end"
+    return f"case {absent} when {limits} then {problem(name, wrong, raw)} end"
 
 
 def _outside(column: Column, today: date) -> str | None:
@@ -173,12 +173,14 @@ def _outside(column: Column, today: date) -> str | None:
         return f"{column.name} not between date '{EARLIEST}' and date '{last}'"
     if column.kind.is_number:
         # Not-a-number is above every number in DuckDB, so the upper limit catches it too.
-        low, high = (f"{limit:.0f}::{column.type}" for limit in (column.lower, column.upper) if limit is not None)
+        low, high = (None if limit is None else f"{limit:.0f}::{column.type}" for limit in (column.lower, column.upper))
+        if low is None or high is None:
+            return f"{column.name} < {low}" if low else f"{column.name} > {high}" if high else None
         return f"{column.name} not between {low} and {high}"
     return None
 
 
-def _problem(name: str, reason: Reason | str, value: str) -> str:
+def problem(name: str, reason: Reason | str, value: str) -> str:
     code = literal(reason) if isinstance(reason, Reason) else reason
     shown = f"left(translate({value}, {US} || {RS}, ''), {VALUE_LENGTH})"
     return f"{name} || {US} || {code} || {US} || {shown}"

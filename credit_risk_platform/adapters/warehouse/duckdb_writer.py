@@ -75,6 +75,8 @@ class DuckLakeTransaction:
         self._register(batches.rows.schema.empty_table())
         self._cursor.execute(f"create or replace temp table {name} as {batches.sql}", params)
         for batch in batches.rows:
+            if not batch.num_rows:
+                continue
             # In small slices (nothing is copied): DuckDB shares a scan between threads by the slice.
             self._register(pa.Table.from_batches(pa.Table.from_batches([batch]).to_batches(_SLICE_ROWS)))
             self._cursor.execute(f"insert into {name} {batches.sql}", params)

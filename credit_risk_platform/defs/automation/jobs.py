@@ -1,44 +1,55 @@
 """The named jobs of the platform. The four of S4 keep their names; `full_pipeline` is what `make demo` runs."""
 
+from typing import Any
+
 import dagster as dg
 
-from credit_risk_platform.catalog import Group
+from credit_risk_platform.catalog import BATCH_RUN, Group
 
 SOURCES = dg.AssetSelection.groups(Group.SOURCES)
 MART_GROUPS = (Group.STAGING, Group.FEATURES, Group.PORTFOLIO, Group.POLICY)
 MARTS = dg.AssetSelection.groups(*MART_GROUPS)
 TRAINING = dg.AssetSelection.groups(Group.TRAINING)
+BEHAVIOUR = dg.AssetSelection.groups(Group.BEHAVIOUR)
 SCORING = dg.AssetSelection.groups(Group.SCORING)
 MONITORING = dg.AssetSelection.groups(Group.MONITORING)
 
-daily_ingestion = dg.define_asset_job(
-    "daily_ingestion", SOURCES, description="Extract, validate and land every source as bronze."
-)
-feature_engineering = dg.define_asset_job(
+
+def _job(name: str, selection: dg.AssetSelection, description: str) -> Any:
+    return dg.define_asset_job(name, selection, description=description, tags=BATCH_RUN)
+
+
+daily_ingestion = _job("daily_ingestion", SOURCES, description="Extract, validate and land every source as bronze.")
+feature_engineering = _job(
     "feature_engineering", MARTS, description="dbt: silver, feature marts and portfolio marts, with their checks."
 )
-model_training = dg.define_asset_job(
+model_training = _job(
     "model_training",
     TRAINING,
     description="Training set, five candidates, leader board, and promotion behind blocking checks.",
 )
-portfolio_scoring = dg.define_asset_job(
+behaviour_training = _job(
+    "behaviour_training",
+    BEHAVIOUR,
+    description="Observations of loans on the book, two candidates, and promotion of the behavioural PD behind checks.",
+)
+portfolio_scoring = _job(
     "portfolio_scoring", SCORING, description="Score every loan open on one day and write the ledger."
 )
-model_monitoring = dg.define_asset_job(
+model_monitoring = _job(
     "model_monitoring", MONITORING, description="Drift of features and scores against the champion's population."
 )
-full_pipeline = dg.define_asset_job(
+full_pipeline = _job(
     "full_pipeline",
-    SOURCES | MARTS | TRAINING | SCORING | MONITORING,
+    SOURCES | MARTS | TRAINING | BEHAVIOUR | SCORING | MONITORING,
     description="Everything, source to score, for one as-of date.",
 )
-silver_refresh = dg.define_asset_job(
+silver_refresh = _job(
     "silver_refresh",
     SOURCES | dg.AssetSelection.groups(Group.STAGING),
     description="Bronze, then silver: the four-hourly half of the lakehouse preset.",
 )
-gold_refresh = dg.define_asset_job(
+gold_refresh = _job(
     "gold_refresh",
     MARTS - dg.AssetSelection.groups(Group.STAGING),
     description="Gold marts from the present silver: the daily half of the lakehouse preset.",
@@ -48,6 +59,7 @@ JOBS = [
     daily_ingestion,
     feature_engineering,
     model_training,
+    behaviour_training,
     portfolio_scoring,
     model_monitoring,
     full_pipeline,

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from credit_risk_platform.catalog import BATCH_RUN
 from credit_risk_platform.settings import Settings
 
 
@@ -14,6 +15,7 @@ def build_sensors(settings: Settings) -> list[dg.AutomationConditionSensorDefini
                 dg.DefaultSensorStatus.RUNNING if settings.automation_running else dg.DefaultSensorStatus.STOPPED
             ),
             minimum_interval_seconds=30,
+            run_tags=BATCH_RUN,
             description="Rebuilds marts whose sources changed, never past a failed blocking check.",
         )
     ]

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
-import pyarrow as pa
 
+from credit_risk_platform.adapters import markdown
 from credit_risk_platform.adapters.landing import BronzeLake, Manifest
 from credit_risk_platform.adapters.warehouse.duckdb import CATALOG, DuckLakeWarehouse
 from credit_risk_platform.domain.contracts.column import Column
@@ -37,24 +37,15 @@ def table_metadata(
 ) -> dict[str, Any]:
     """Row count, schema with constraints, and the first rows."""
     shown = ", ".join(f'"{name}"' for name in preview)
+    first = warehouse.query(f"select {shown} from {table} limit {ROWS_SHOWN}")
     return {
         "dagster/row_count": warehouse.count(table),
         "dagster/table_name": f"{CATALOG}.{table}",
         "dagster/column_schema": dg.TableSchema(
             columns=[_column(column, unique=[column.name] == list(key)) for column in columns]
         ),
-        "preview": dg.MetadataValue.md(markdown(warehouse.query(f"select {shown} from {table} limit {ROWS_SHOWN}"))),
+        "preview": dg.MetadataValue.md(markdown.records(first)),
     }
-
-
-def markdown(rows: pa.Table | Sequence[Mapping[str, Any]]) -> str:
-    """Rows as a markdown table."""
-    records = rows.to_pylist() if isinstance(rows, pa.Table) else list(rows)
-    if not records:
-        return "No rows."
-    names = list(records[0])
-    lines = [names, ["---"] * len(names), *([_cell(record[name]) for name in names] for record in records)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def _column(column: Column, *, unique: bool) -> dg.TableColumn:
@@ -105,15 +96,10 @@ def _schema(columns: Mapping[str, str]) -> dg.TableSchema:
 
 def _rejects(rejects: Sequence[Mapping[str, Any]]) -> str:
     shown = ("file", "row", "column", "value", "reason", "next_step")
-    return markdown([{name: reject[name] for name in shown} for reject in rejects])
+    return markdown.records([{name: reject[name] for name in shown} for reject in rejects])
 
 
 def _contract_note(manifests: Sequence[Manifest], new_columns: Sequence[str]) -> str:
     versions = ", ".join(sorted({manifest.contract_version for manifest in manifests})) or "none landed"
     bump = f"; contract minor bump: {', '.join(new_columns)} (not landed)" if new_columns else ""
     return f"version {versions}{bump}"
-
-
-def _cell(value: object) -> str:
-    text = "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
-    return text.replace("|", "\\|").replace("\n", " ")

@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 
 from credit_risk_platform.adapters.drop_folder import DropFolder
-from credit_risk_platform.catalog import Bronze
+from credit_risk_platform.catalog import BATCH_RUN, Bronze
 from credit_risk_platform.settings import Settings
 
 SETTLED_SECONDS = 5.0
@@ -49,4 +49,4 @@ def look(folder: DropFolder, instance: dg.DagsterInstance, now: float) -> dg.Run
     lost = sum(run.status in _OVER for run in earlier)
     if lost >= ATTEMPTS:
         return dg.SkipReason(f"Landing these files was tried {lost} times; see the failed runs tagged {TAG}.")
-    return dg.RunRequest(run_key=f"{waiting.signature}-{lost + 1}", tags={TAG: waiting.signature})
+    return dg.RunRequest(run_key=f"{waiting.signature}-{lost + 1}", tags={TAG: waiting.signature, **BATCH_RUN})

@@ -6,13 +6,14 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import dbt_assets
 
+from credit_risk_platform.adapters import markdown
 from credit_risk_platform.adapters.column_lineage import ColumnLineage, LineageError
 from credit_risk_platform.adapters.dbt_project import DbtWorkspace
 from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
 from credit_risk_platform.catalog import Gold, Group, Owner, table_of
 from credit_risk_platform.defs.marts.dbt_build import build
 from credit_risk_platform.defs.marts.leakage import project_lineage
-from credit_risk_platform.defs.marts.metadata import MartMetadata, how_to_connect, markdown
+from credit_risk_platform.defs.marts.metadata import MartMetadata, how_to_connect
 from credit_risk_platform.defs.marts.translator import MartTranslator
 from credit_risk_platform.settings import Settings
 
@@ -70,7 +71,7 @@ def published_marts(manifest: Mapping[str, Any]) -> dg.AssetsDefinition:
         tables = sorted(table_of(key) for key in gold)
         warehouse.publish(settings.paths.published_marts, tables)
         rows = {table: warehouse.count(table) for table in tables}
-        listed = markdown([{"table": table, "rows": count} for table, count in rows.items()])
+        listed = markdown.records([{"table": table, "rows": count} for table, count in rows.items()])
         return dg.MaterializeResult(
             metadata={
                 "dagster/uri": settings.paths.published_marts.as_uri(),

@@ -8,13 +8,13 @@ from typing import Any
 
 import dagster as dg
 
+from credit_risk_platform.adapters import markdown
 from credit_risk_platform.adapters.column_lineage import LineageError
 from credit_risk_platform.adapters.dbt_project import DbtWorkspace
 from credit_risk_platform.adapters.feature_sql import APPLICATIONS, MACRO, FeatureSql
 from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
 from credit_risk_platform.catalog import Gold
 from credit_risk_platform.defs.marts.leakage import audit
-from credit_risk_platform.defs.marts.metadata import markdown
 from credit_risk_platform.domain.parity import differences
 from credit_risk_platform.settings import Settings
 
@@ -126,7 +126,7 @@ def label_maturity(warehouse: DuckLakeWarehouse, window_months: int | None) -> d
 
 
 def _listed(name: str, records: Sequence[Any]) -> dict[str, dg.MarkdownMetadataValue]:
-    return {name: dg.MetadataValue.md(markdown([vars(record) for record in records]))} if records else {}
+    return {name: dg.MetadataValue.md(markdown.records([vars(record) for record in records]))} if records else {}
 
 
 _MART = "gold.application_features"

@@ -1,12 +1,12 @@
 """What the UI shows about a mart: rows, columns and where each came from, a look at the first rows, how to connect."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import pyarrow as pa
 
+from credit_risk_platform.adapters import markdown
 from credit_risk_platform.adapters.column_lineage import ColumnLineage
 from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse, attach_sql
 
@@ -53,15 +53,7 @@ class MartMetadata:
     def _preview(self, table: str) -> str:
         shown = [name for name in self.warehouse.columns(table) if name not in HIDDEN]
         listed = ", ".join(f'"{name}"' for name in shown)
-        return markdown(self.warehouse.query(f"select {listed} from {table} limit 5"))
-
-
-def markdown(rows: pa.Table | Sequence[Mapping[str, Any]]) -> str:
-    """Rows as a markdown table, for metadata."""
-    records = rows.to_pylist() if isinstance(rows, pa.Table) else list(rows)
-    names = rows.column_names if isinstance(rows, pa.Table) else list(records[0]) if records else []
-    lines = [_line(names), _line(["---"] * len(names)), *(_line(_cell(record[n]) for n in names) for record in records)]
-    return "\n".join(lines)
+        return markdown.records(self.warehouse.query(f"select {listed} from {table} limit 5"))
 
 
 def how_to_connect(root: Path, published: Path) -> str:
@@ -73,12 +65,3 @@ def how_to_connect(root: Path, published: Path) -> str:
         "**A plain DuckDB file** for any other tool (a copy made by this asset; open it read-only):\n\n"
         f"```sql\nATTACH '{published}' AS marts (READ_ONLY);\nSELECT * FROM marts.gold.loan_outcomes LIMIT 10;\n```"
     )
-
-
-def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _cell(value: Any) -> str:
-    text = f"{value:.6g}" if isinstance(value, float) else "" if value is None else str(value)
-    return text.replace("|", "\\|")

@@ -16,9 +16,9 @@ from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
 from credit_risk_platform.catalog import PORTFOLIO_DAYS, Gold, Group, Models, Owner
 from credit_risk_platform.defs.scoring import checks
 from credit_risk_platform.defs.scoring.columns import WORDS
-from credit_risk_platform.defs.scoring.provenance import stamp_of, upstream_provenance
 from credit_risk_platform.domain.bundle import ModelBundle
 from credit_risk_platform.domain.scoring import Bands, ScoringError
+from credit_risk_platform.upstream import stamp_of, upstream_provenance
 
 FRESH = dg.FreshnessPolicy.time_window(fail_window=dt.timedelta(hours=50), warn_window=dt.timedelta(hours=26))
 HISTOGRAM_BINS = 40

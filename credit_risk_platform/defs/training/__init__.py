@@ -6,8 +6,8 @@ from credit_risk_platform.defs.training.assets import training_set
 from credit_risk_platform.defs.training.candidates import build_candidates
 from credit_risk_platform.defs.training.champion import champion
 from credit_risk_platform.defs.training.leaderboard import build_leaderboard
-from credit_risk_platform.defs.training.mlflow_resource import mlflow_run
 from credit_risk_platform.settings import Settings
+from credit_risk_platform.workbench.mlflow_run import mlflow_run
 
 __all__ = ["definitions"]
 

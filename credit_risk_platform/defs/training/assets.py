@@ -5,12 +5,13 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from credit_risk_platform.adapters import training_data
-from credit_risk_platform.adapters.training_data import SplitCard
+from credit_risk_platform.adapters.training_table import SplitCard
 from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
 from credit_risk_platform.catalog import Gold, Group, Owner
-from credit_risk_platform.defs.training import checks, report
+from credit_risk_platform.defs.training import checks
 from credit_risk_platform.domain.features import model_features
 from credit_risk_platform.domain.splits import SplitError, plan_splits
+from credit_risk_platform.workbench import report
 
 PREVIEW_ROWS = 5
 

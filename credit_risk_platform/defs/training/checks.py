@@ -1,4 +1,4 @@
-"""What must hold before a model may learn from the training set, and how a promotion's gates become check results.
+"""What must hold before a model may learn from the training set.
 
 Inline checks: they belong to the asset whose materialisation they judge and cost no step of their own.
 """
@@ -10,15 +10,11 @@ from typing import Any
 import dagster as dg
 
 from credit_risk_platform.adapters import training_data
-from credit_risk_platform.adapters.training_data import SplitCard
+from credit_risk_platform.adapters.training_table import SplitCard
 from credit_risk_platform.adapters.warehouse.base import Warehouse
-from credit_risk_platform.catalog import Gold, Models
-from credit_risk_platform.domain.features import Policy, Stage, by_name
-from credit_risk_platform.domain.promotion import Gate, GateName
-from credit_risk_platform.domain.splits import Split
-
-MIN_BADS = {Split.TRAIN: 100, Split.EARLY_STOP: 20, Split.VALIDATION: 30, Split.OUT_OF_TIME: 30}
-"""Below this no model can be told from chance. A scorecard one would lend by wants ten times as many."""
+from credit_risk_platform.catalog import Gold
+from credit_risk_platform.defs.training.family import APPLICATION
+from credit_risk_platform.domain.splits import MIN_BADS, Split
 
 MORE_DATA = (
     "Land more or older loans (or raise CRP_SYNTHETIC_LOANS), or shorten CRP_PERFORMANCE_WINDOW_MONTHS so that more "
@@ -35,23 +31,6 @@ TRAINING_SET_CHECKS = [
     dg.AssetCheckSpec("cleared_features", asset=Gold.TRAINING_SET, blocking=True,
         description="Every input is registered, known at the application and cleared for models."),
 ]  # fmt: skip
-
-_GATES = {
-    GateName.ELIGIBLE: "At least one candidate does not overfit.",
-    GateName.BETTER: "Not worse than the present champion on the same validation and out-of-time loans.",
-    GateName.CALIBRATION: "Predicted PDs meet observed bad rates out-of-time.",
-    GateName.LEAKAGE: "No input knows what only the outcome could tell.",
-    GateName.TOO_GOOD: "An application model this good would be suspect.",
-    GateName.STABILITY: "The population scored out-of-time resembles the one trained on.",
-}
-
-CHAMPION_CHECKS = [
-    dg.AssetCheckSpec(str(name), asset=Models.CHAMPION, blocking=name.blocking, description=text)
-    for name, text in _GATES.items()
-]
-
-LEAKAGE_GUARD = dg.AssetCheckKey(Gold.APPLICATION_FEATURES, "leakage_guard")
-"""The marts' own guard, which follows column lineage; here its latest result counts."""
 
 
 def training_set_results(warehouse: Warehouse, cards: Sequence[SplitCard]) -> Iterator[dg.AssetCheckResult]:
@@ -101,7 +80,7 @@ def too_little_data(reason: str) -> dg.AssetCheckResult:
 
 
 def cleared_features(names: Sequence[str]) -> dg.AssetCheckResult:
-    faults = uncleared(names)
+    faults = APPLICATION.uncleared(names)
     return _result(
         "cleared_features",
         not faults,
@@ -109,40 +88,6 @@ def cleared_features(names: Sequence[str]) -> dg.AssetCheckResult:
         "Register the feature in domain/features.py with stage APPLICATION and policy MODEL, or leave it out. An offer "
         "feature (rate, grade) belongs to a pricing model, not to this one.",
     )
-
-
-def uncleared(names: Sequence[str]) -> list[str]:
-    """One sentence per name that the application PD may not use."""
-    return [fault for name in names if (fault := _fault(name)) is not None]
-
-
-def leaks(instance: dg.DagsterInstance, names: Sequence[str]) -> list[str]:
-    """What speaks against these inputs: the registry, and the latest result of the marts' leakage guard."""
-    record = instance.get_latest_asset_check_evaluation_record(LEAKAGE_GUARD)
-    red = record is not None and record.evaluation is not None and not record.evaluation.passed
-    return [*uncleared(names), *(["the leakage guard of the feature mart is red"] if red else [])]
-
-
-def gate_result(gate: Gate) -> dg.AssetCheckResult:
-    """A gate as a check of `models/champion`."""
-    return dg.AssetCheckResult(
-        check_name=str(gate.name),
-        asset_key=Models.CHAMPION,
-        passed=gate.passed,
-        severity=dg.AssetCheckSeverity.ERROR if gate.name.blocking else dg.AssetCheckSeverity.WARN,
-        description=gate.finding,
-        metadata={"finding": gate.finding, **({"next_step": gate.next_step} if gate.next_step else {})},
-    )
-
-
-def _fault(name: str) -> str | None:
-    try:
-        feature = by_name(name)
-    except KeyError:
-        return f"{name} is not in the feature registry"
-    if feature.stage is Stage.APPLICATION and feature.policy is Policy.MODEL:
-        return None
-    return f"{name} is a {feature.stage} feature for {feature.policy}, not for the application PD"
 
 
 def _result(name: str, passed: bool, metadata: dict[str, Any], next_step: str) -> dg.AssetCheckResult:

@@ -10,12 +10,11 @@ import pyarrow as pa
 
 from credit_risk_platform.adapters import candidates, training_data
 from credit_risk_platform.adapters.candidates import Candidate
-from credit_risk_platform.adapters.warehouse.base import Warehouse
 from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
 from credit_risk_platform.catalog import Group, Models, Owner, table_of
-from credit_risk_platform.defs.training import report
-from credit_risk_platform.domain.promotion import Contender, Rules, Verdict, judge
+from credit_risk_platform.domain.promotion import Rules, Verdict, judge
 from credit_risk_platform.domain.splits import Split
+from credit_risk_platform.workbench import report
 
 SPLITS = (Split.TRAIN, Split.VALIDATION, Split.OUT_OF_TIME)
 METRICS = ("auc", "ks", "brier", "ece", "log_loss")
@@ -46,7 +45,7 @@ def build_leaderboard(names: Sequence[str]) -> dg.AssetsDefinition:
     def leaderboard(
         context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[DuckLakeWarehouse]
     ) -> dg.MaterializeResult:
-        found = contenders(warehouse, training_data.fingerprint(warehouse), names)
+        found = candidates.contenders(warehouse, training_data.fingerprint(warehouse), names)
         missing = sorted(set(names) - set(found))
         if missing:
             context.log.warning("not trained on the present training set: %s", ", ".join(missing))
@@ -69,25 +68,6 @@ def build_leaderboard(names: Sequence[str]) -> dg.AssetsDefinition:
         )
 
     return leaderboard
-
-
-def contenders(warehouse: Warehouse, fingerprint: str, names: Sequence[str]) -> dict[str, tuple[Candidate, Contender]]:
-    """Name -> what was recorded and what the promotion rules look at, for the candidates trained on this very set."""
-    found = candidates.trained_on(warehouse, fingerprint, names)
-    metrics = candidates.metrics_of(warehouse, fingerprint) if found else {}
-    return {
-        candidate.name: (
-            candidate,
-            Contender(
-                candidate.name,
-                candidate.bundle_sha,
-                metrics[candidate.name],
-                candidate.validation_loss,
-                candidate.intercept_shift,
-            ),
-        )
-        for candidate in found
-    }
 
 
 def _row(rank: int, verdict: Verdict, candidate: Candidate) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Why one row goes to quarantine, and what to tell the person who has to mend it."""
+"""Why one row goes to quarantine or one message to the dead letters, and what to tell who has to mend it."""
 
 from __future__ import annotations
 
@@ -21,6 +21,12 @@ class Reason(StrEnum):
     OUT_OF_RANGE = "out_of_range"
     DUPLICATE_ID = "duplicate_id"
     UNKNOWN_LOAN = "unknown_loan"
+    TOMBSTONE = "tombstone"
+    TOO_LARGE = "too_large"
+    NOT_JSON = "not_json"
+    WRONG_SCHEMA_VERSION = "wrong_schema_version"
+    MISSING_FIELD = "missing_field"
+    UNPROCESSABLE = "unprocessable"
 
     @property
     def next_step(self) -> str:
@@ -32,14 +38,20 @@ _NEXT_STEPS = {
     Reason.JUNK_LINE: "Nothing to do if it is a notice or a total; otherwise mend the row in the file.",
     Reason.WRONG_COLUMN_COUNT: "Look for a missing or an extra separator in this row, or for unquoted commas.",
     Reason.BROKEN_QUOTE: "Double the quotes inside the quoted value of this row.",
-    Reason.BAD_ENCODING: "Save the file as UTF-8.",
+    Reason.BAD_ENCODING: "Write it in UTF-8.",
     Reason.LINE_TOO_LONG: "Look for a line break that is missing in this row.",
     Reason.REQUIRED_BLANK: "Fill in the value: a loan cannot be used without it.",
     Reason.UNPARSABLE: "Write the value as the contract spells it.",
     Reason.IMPOSSIBLE_DATE: "Correct the date.",
     Reason.OUT_OF_RANGE: "Correct the value or its unit.",
-    Reason.UNKNOWN_LOAN: "Look for the loan among the rejects of the same batch.",
+    Reason.UNKNOWN_LOAN: "Look for the loan among the rejects of its book, or land the book that holds it.",
     Reason.DUPLICATE_ID: "Keep one row per loan: the first one landed.",
+    Reason.TOMBSTONE: "Send the event with a value: a message without one says nothing about a loan.",
+    Reason.TOO_LARGE: "Send one event per message, without attachments: a message may take 256 kB.",
+    Reason.NOT_JSON: "Write the message as one JSON object with schema_version, event_id, event_time and data.",
+    Reason.WRONG_SCHEMA_VERSION: "Send the version the platform speaks, or upgrade the platform before the producer.",
+    Reason.MISSING_FIELD: "Add the field, filled in or null: leaving it out is taken for a renamed field.",
+    Reason.UNPROCESSABLE: "The platform failed on this message alone: report it with the error, then send it again.",
 }
 
 

@@ -14,18 +14,18 @@ from credit_risk_platform.adapters import candidates
 from credit_risk_platform.adapters.bundles import BundleStore, Champion, Promotion
 from credit_risk_platform.adapters.candidates import Candidate
 from credit_risk_platform.adapters.registry import CHALLENGER, CHAMPION, ModelRegistry
-from credit_risk_platform.catalog import Models
-from credit_risk_platform.defs.training import report
 from credit_risk_platform.domain.bundle import ModelBundle
 from credit_risk_platform.domain.promotion import Gate
+from credit_risk_platform.workbench import report
 
 TRIGGERS = {"dagster/schedule_name": "schedule", "dagster/sensor_name": "sensor"}
 
 
 @dataclass(frozen=True)
 class Succession:
-    """One run's say in who scores. `ordered_by` and `reason` come from its config and may be empty."""
+    """One run's say in who scores as `asset`. `ordered_by` and `reason` come from its config and may be empty."""
 
+    asset: dg.AssetKey
     bundles: BundleStore
     registry: ModelRegistry
     run: dg.DagsterRun
@@ -105,7 +105,7 @@ class Succession:
                 "candidate": candidate.name,
                 "training_fingerprint": candidate.training_fingerprint,
                 "dagster_run_id": self.run.run_id,
-                "dagster_asset": Models.CHAMPION.to_user_string(),
+                "dagster_asset": self.asset.to_user_string(),
             },
         )
 

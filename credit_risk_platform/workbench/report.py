@@ -1,11 +1,11 @@
-"""What the asset pages of this room show: tables and pictures, as Dagster metadata. No numbers are made here."""
+"""What the asset pages of models show: tables and pictures, as Dagster metadata. No numbers are made here."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
-from credit_risk_platform.adapters import plots
+from credit_risk_platform.adapters import markdown, plots
 from credit_risk_platform.adapters.bundles import Promotion
 from credit_risk_platform.adapters.candidates import Measured
 from credit_risk_platform.domain.curves import calibration_curve, roc_curve
@@ -19,10 +19,7 @@ HEADLINES = ("auc", "ks", "ece", "log_loss")
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> dg.MetadataValue:
-    """Floats with four digits, what is missing as a dash."""
-    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in rows]
-    return dg.MetadataValue.md("\n".join(lines))
+    return dg.MetadataValue.md(markdown.table(header, rows))
 
 
 def metrics_table(measured: Measured) -> dg.MetadataValue:
@@ -84,9 +81,3 @@ def _with_interval(part: Mapping[str, Any] | None) -> str | None:
     if part["low"] is None or part["high"] is None:
         return f"{part['value']:.4f}"
     return f"{part['value']:.4f} [{part['low']:.4f}, {part['high']:.4f}]"
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.4f}" if isinstance(value, float) else str(value).replace("|", "\\|")

@@ -1,0 +1,61 @@
+"""Who listens where: asked before a client is made, which logs every failed attempt, or a server, which fails late."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import socket
+
+
+def listens(bootstrap_servers: str) -> bool:
+    """Does anything accept connections at one of these `host:port`?"""
+    for server in bootstrap_servers.split(","):
+        host, _, port = server.strip().rpartition(":")
+        with contextlib.suppress(OSError, ValueError), socket.create_connection((host, int(port)), timeout=1):
+            return True
+    return False
+
+
+def answers(bootstrap: str) -> bool:
+    """Does a Kafka broker answer a metadata request there?"""
+    from kafka.admin import KafkaAdminClient
+    from kafka.errors import KafkaError
+
+    if not listens(bootstrap):
+        return False
+    try:
+        admin = KafkaAdminClient(bootstrap_servers=bootstrap, bootstrap_timeout_ms=3_000, request_timeout_ms=3_000)
+    except KafkaError:
+        return False
+    try:
+        return bool(admin.describe_cluster()["brokers"])
+    except KafkaError:
+        return False
+    finally:
+        admin.close()
+
+
+def is_loopback(host: str) -> bool:
+    """`localhost` or an IPv4 address of this machine alone."""
+    try:
+        return host == "localhost" or ipaddress.IPv4Address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def free_port(host: str) -> int:
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def is_free(host: str, port: int) -> bool:
+    """Could a server listen there?"""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,124 @@
+"""From bronze rows to features, online, by the compiled SQL of the dbt models themselves.
+
+`intake_script` is cut from the manifest when a model is trained and travels in its bundle; `OnlineFeatures` runs it on
+a handful of rows in an in-memory DuckDB whose catalog and schemas bear the warehouse's names.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from credit_risk_platform.adapters.feature_sql import MACRO, FeatureSqlError
+from credit_risk_platform.domain.contracts.column import Column
+from credit_risk_platform.domain.contracts.feed_columns import REPAYMENT_COLUMNS
+from credit_risk_platform.domain.contracts.loan_columns import LOAN_COLUMNS
+
+_BRONZE = re.compile(r'"?lake"?\."?bronze"?\."?(\w+)"?')
+
+
+def intake_script(manifest: Mapping[str, Any], model: str) -> str:
+    """Statements that make `model` and every model it is made of as views, in order, from bronze.
+
+    What `model` only names to keep the graph's edges (the books that are not the portfolio) stays out. Raises
+    `FeatureSqlError` when the manifest has no such compiled model.
+    """
+    views = [
+        f"create or replace view lake.{node['schema']}.{node['name']} as\n{node['compiled_code'].strip()}"
+        for node in _in_order(manifest, model)
+    ]
+    return ";\n\n".join(views)
+
+
+def _in_order(manifest: Mapping[str, Any], model: str) -> list[Mapping[str, Any]]:
+    nodes = {node["name"]: node for node in manifest["nodes"].values() if node["resource_type"] == "model"}
+    if not nodes.get(model, {}).get("compiled_code"):
+        raise FeatureSqlError(f"the manifest holds no compiled model {model}; compile it with `dbt compile`")
+    found: dict[str, Mapping[str, Any]] = {}
+
+    def visit(name: str) -> None:
+        node = nodes[name]
+        for parent in node["depends_on"]["nodes"]:
+            other = manifest["nodes"].get(parent)
+            if other is not None and re.search(rf'\b{other["schema"]}"?\."?{other["name"]}\b', node["compiled_code"]):
+                visit(other["name"])
+        found.setdefault(name, node)
+
+    visit(model)
+    return list(found.values())
+
+
+class OnlineFeatures:
+    """Runs a bundle's `intake_sql` and `feature_sql` on bronze rows. Safe to share between threads."""
+
+    def __init__(self, intake_sql: str, feature_sql: str) -> None:
+        if not intake_sql:
+            raise FeatureSqlError(
+                "the bundle carries no intake SQL, so it cannot score messages: it was trained before streaming came. "
+                "Materialise models/champion (or models/behaviour_champion) again."
+            )
+        self.intake_sql, self.feature_sql = intake_sql, feature_sql
+        self.sources = frozenset(_BRONZE.findall(intake_sql))
+        """Bronze tables the script reads."""
+        self._one_at_a_time = threading.Lock()
+        self._macro: pa.Table | None = None
+
+    def compute(self, bronze: Mapping[str, pa.Table], macro: pa.Table | None = None) -> pa.Table:
+        """Features of the entities in `bronze` (table name -> rows; absent columns are null), in no order.
+
+        `macro` is `silver.int_macro_published` where the features read it; the same object is not loaded twice. Raises
+        `FeatureSqlError` when a table the script reads is not given.
+        """
+        with self._one_at_a_time:
+            if missing := sorted(self.sources - set(bronze)):
+                raise FeatureSqlError(f"the intake SQL reads bronze.{missing[0]}, which was not given")
+            if macro is not None and macro is not self._macro:
+                self._connection.register("incoming", macro)
+                self._connection.execute(f"create or replace table lake.{MACRO} as from incoming")
+                self._macro = macro
+            for table in sorted(self.sources):
+                self._fill(table, bronze[table])
+            if not self._ready:
+                self._connection.execute(self.intake_sql)
+                self._ready = True
+            try:
+                return self._connection.execute(self.feature_sql).to_arrow_table()
+            except duckdb.Error as error:
+                raise FeatureSqlError(f"the feature SQL of the bundle does not run on these rows: {error}") from error
+
+    def rows_of(self, relation: str) -> pa.Table:
+        """Rows of a relation the script made, for the entities of the last `compute`."""
+        with self._one_at_a_time:
+            return self._connection.execute(f"from {relation}").to_arrow_table()
+
+    # ---------------------------------------------------------------- inside
+
+    _ready = False
+
+    @cached_property
+    def _connection(self) -> duckdb.DuckDBPyConnection:
+        connection = duckdb.connect()
+        connection.execute("set timezone = 'UTC'; attach ':memory:' as lake")
+        connection.execute("create schema lake.bronze; create schema lake.silver; create schema lake.gold; use lake")
+        for table in sorted(self.sources):
+            listed = ", ".join(f'"{column.name}" {column.type}' for column in _columns_of(table))
+            connection.execute(f"create table lake.bronze.{table} ({listed})")
+        return connection
+
+    def _fill(self, table: str, rows: pa.Table) -> None:
+        known = {column.name for column in _columns_of(table)}
+        kept = rows.select([name for name in rows.column_names if name in known])
+        self._connection.register("incoming", kept)
+        self._connection.execute(f"truncate lake.bronze.{table}")
+        self._connection.execute(f"insert into lake.bronze.{table} by name from incoming")
+        self._connection.unregister("incoming")
+
+
+def _columns_of(table: str) -> Iterator[Column]:
+    yield from REPAYMENT_COLUMNS if table.endswith("_repayments") else LOAN_COLUMNS

@@ -1,0 +1,322 @@
+"""One micro-batch, from offsets to a committed result.
+
+    read [start, end) -> judge -> drop what came before -> compute -> one transaction -> dead letters -> group offset
+
+Whatever is killed at whatever point: the sink holds a batch whole or not at all, and what it holds is not done again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from credit_risk_platform.adapters.ledger_writer import Stamp
+from credit_risk_platform.adapters.streaming import sink
+from credit_risk_platform.adapters.streaming.batch import (
+    REFUSED_SCHEMA,
+    BatchContext,
+    BatchReport,
+    Handler,
+    NotReadyError,
+    OffsetRange,
+    Outcome,
+)
+from credit_risk_platform.adapters.streaming.dead_letters import DeadLetterTopic
+from credit_risk_platform.adapters.streaming.intake import Intake, Judged
+from credit_risk_platform.adapters.streaming.log import TopicLog
+from credit_risk_platform.adapters.warehouse.base import Warehouse
+from credit_risk_platform.domain.contracts.reasons import Reason
+
+EXAMPLES = 3
+RACES = 5
+"""Times a batch is computed anew because another worker was quicker."""
+Commit = Callable[[Sequence[OffsetRange]], None]
+
+
+@dataclass(frozen=True)
+class Processor:
+    """Takes one topic's messages to the warehouse. `handler` knows what they are for."""
+
+    warehouse: Warehouse
+    log: TopicLog
+    intake: Intake
+    handler: Handler
+    dead_letters: DeadLetterTopic
+
+    def process(
+        self, ranges: Sequence[OffsetRange], stamp: Stamp, now: datetime, *, isolate: bool = False
+    ) -> BatchReport:
+        """Take exactly `ranges`; what the sink holds of them is not written again.
+
+        With `isolate`, a batch that cannot be computed is halved until the one message it fails on is a dead letter.
+        Raises `NotReadyError` when the surroundings are at fault.
+        """
+        started = time.perf_counter()
+        held = sink.taken_until(self.warehouse, self.handler.contract.topic, self.log.topic_id())
+        ranges = [_reaching_back(found, held) for found in ranges]
+        records = self.log.read(ranges)
+        return self.take(records, ranges, stamp, now, commit=self.log.commit, isolate=isolate, started=started)
+
+    def take(
+        self,
+        records: pa.Table,
+        ranges: Sequence[OffsetRange],
+        stamp: Stamp,
+        now: datetime,
+        *,
+        commit: Commit,
+        isolate: bool = False,
+        started: float | None = None,
+    ) -> BatchReport:
+        """As `process`, for messages that were read already: `records` are all there are within `ranges`."""
+        started = time.perf_counter() if started is None else started
+        topic_id = self.log.topic_id()
+        for again in range(RACES):
+            before = sink.taken_until(self.warehouse, self.handler.contract.topic, topic_id)
+            todo, done = _split(ranges, before)
+            self._send_again(records, done, topic_id)
+            try:
+                parts = self._attempt(records, todo, topic_id, before, stamp, now, isolate) if todo else []
+                break
+            except sink.RangeTakenError as error:
+                if again == RACES - 1:
+                    raise NotReadyError(f"{error}, {RACES} times: stop the second consumer of this group") from error
+        commit(ranges)
+        return _report(self, records, ranges, parts, time.perf_counter() - started)
+
+    # ---------------------------------------------------------------- inside
+
+    def _attempt(
+        self,
+        records: pa.Table,
+        ranges: Sequence[OffsetRange],
+        topic_id: str,
+        before: Mapping[int, int],
+        stamp: Stamp,
+        now: datetime,
+        isolate: bool,
+    ) -> list[_Part]:
+        within = _within(records, ranges)
+        try:
+            return [self._whole(within, ranges, topic_id, before, stamp, now)]
+        except (NotReadyError, sink.RangeTakenError):
+            raise
+        except Exception as error:
+            # Any fault: isolation finds the message it comes from.
+            if not isolate:
+                raise
+            if sum(found.count for found in ranges) == 1:
+                return [self._whole(within, ranges, topic_id, before, stamp, now, fault=error)]
+        done: list[_Part] = []
+        for half in _halves(ranges):
+            current = sink.taken_until(self.warehouse, ranges[0].topic, topic_id)
+            done += self._attempt(records, half, topic_id, current, stamp, now, isolate)
+        return done
+
+    def _whole(
+        self,
+        records: pa.Table,
+        ranges: Sequence[OffsetRange],
+        topic_id: str,
+        before: Mapping[int, int],
+        stamp: Stamp,
+        now: datetime,
+        fault: Exception | None = None,
+    ) -> _Part:
+        judged = self.intake.judge(records, now.date())
+        if fault is not None:
+            judged = self._blame(records, judged, fault)
+        fresh, repeated = self._without_repeats(judged.accepted)
+        prepared = self.handler.prepare(fresh, BatchContext(stamp, now))
+        dead = judged.dead
+        if prepared.refused is not None and prepared.refused.num_rows:
+            dead = pa.concat_tables([dead, self.intake.refuse(records, prepared.refused)])
+            fresh = _without(fresh, prepared.refused)
+        lost = sink.lost(ranges, self.log.beginnings(), topic_id)
+        traced = pa.concat_tables(
+            [_traced(fresh, None), _traced(repeated, Outcome.DUPLICATE), _traced(dead, Outcome.DEAD_LETTER), lost]
+        )
+        rows = sink.write(
+            self.warehouse, topic_id=topic_id, ranges=ranges, raw_table=self.handler.contract.raw_table, accepted=fresh,
+            dead=dead, traced=traced, prepared=prepared, run_id=stamp.run_id, now=now, before=before,
+        )  # fmt: skip
+        committed = time.time()
+        self.dead_letters.publish(records, dead)
+        return _Part(records, dead, rows, prepared.bundle_sha, committed)
+
+    def _blame(self, records: pa.Table, judged: Judged, fault: Exception) -> Judged:
+        """The one message of `records` as a dead letter, with the fault's type: its text might quote the message."""
+        if not judged.accepted.num_rows:
+            return judged
+        row = {name: records[name][0].as_py() for name in ("partition", "offset")}
+        refused = {**row, "column": None, "value": type(fault).__name__, "reason": str(Reason.UNPROCESSABLE)}
+        dead = self.intake.refuse(records, pa.Table.from_pylist([refused], REFUSED_SCHEMA))
+        return Judged(judged.accepted.slice(0, 0), dead)
+
+    def _without_repeats(self, accepted: pa.Table) -> tuple[pa.Table, pa.Table]:
+        """(events seen for the first time, events the sink or an earlier message of this batch holds)."""
+        table = self.handler.contract.raw_table
+        known = "select 1 where false"
+        if self.warehouse.exists(table):
+            known = f"select 1 from {table} as old where old.event_id = new.event_id"
+        with self.warehouse.workspace() as workspace:
+            workspace.stage("new_events", accepted)
+            places = workspace.query(
+                f"""
+                select "partition", "offset" from (
+                    select *, row_number() over (
+                        partition by event_id order by kafka_time, "partition", "offset"
+                    ) as nth
+                    from new_events as new
+                ) as new where nth > 1 or exists ({known})
+                """
+            )
+        return _without(accepted, places), _only(accepted, places)
+
+    def _send_again(self, records: pa.Table, done: Sequence[OffsetRange], topic_id: str) -> None:
+        """A run may have died between its transaction and its dead letters: what the sink holds is sent once more."""
+        if done:
+            topic = self.handler.contract.topic
+            dead = sink.dead_letter_offsets(self.warehouse, topic, topic_id, done)
+            self.dead_letters.publish(records, dead.cast(_DEAD_KEYS))
+
+
+_DEAD_KEYS = pa.schema([("partition", pa.int32()), ("offset", pa.int64()), ("reason", pa.string())])
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One committed transaction."""
+
+    records: pa.Table
+    dead: pa.Table
+    rows: Mapping[str, int]
+    bundle_sha: str | None
+    committed: float
+
+
+def _report(
+    processor: Processor, records: pa.Table, ranges: Sequence[OffsetRange], parts: Sequence[_Part], seconds: float
+) -> BatchReport:
+    topic = processor.handler.contract.topic
+    rows: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    waits: list[pa.Array] = []
+    for part in parts:
+        rows.update(part.rows)
+        reasons.update(part.dead["reason"].to_pylist())
+        sent = part.records["kafka_time"].cast(pa.int64())
+        waits.append(pc.divide(pc.subtract(int(part.committed * 1e6), sent), 1000.0))
+    spread = pc.quantile(pa.chunked_array(waits), [0.5, 0.95, 1.0]).to_pylist() if waits else [None] * 3
+    p50, p95, longest = spread
+    outcomes, examples = _outcomes(processor.warehouse, ranges, processor.log.topic_id())
+    return BatchReport(
+        topic=topic,
+        ranges=tuple(ranges),
+        messages=records.num_rows + outcomes.get(Outcome.LOST, 0),
+        outcomes=outcomes,
+        rows=dict(rows),
+        reasons=dict(reasons),
+        lag=processor.log.lag(),
+        seconds=seconds,
+        latency_p50_ms=p50,
+        latency_p95_ms=p95,
+        latency_max_ms=longest,
+        bundle_sha=next((part.bundle_sha for part in parts if part.bundle_sha), None),
+        already_done=not parts,
+        examples=examples,
+    )
+
+
+def _outcomes(
+    warehouse: Warehouse, ranges: Sequence[OffsetRange], topic_id: str
+) -> tuple[dict[Outcome, int], dict[str, str]]:
+    """What stands in the trace for `ranges`, read back: the report says what is there, not what was meant."""
+    within = " or ".join('("partition" = ? and "offset" >= ? and "offset" < ?)' for _ in ranges)
+    params: list[Any] = [ranges[0].topic, topic_id]
+    params += [value for found in ranges for value in (found.partition, found.start, found.end)]
+    sql = f"""
+        select outcome, count(*) as n,
+            list(coalesce(score_id, 'p' || "partition" || ':' || "offset" || ' ' || reason)
+                order by "partition", "offset")[:{EXAMPLES}] as examples
+        from {sink.TRACE} where topic = ? and topic_id = ? and ({within}) group by outcome order by outcome
+    """
+    found = warehouse.query(sql, params).to_pylist()
+    shown = {row["outcome"]: ", ".join(text for text in row["examples"] if text) for row in found}
+    return {Outcome(row["outcome"]): row["n"] for row in found}, {name: text for name, text in shown.items() if text}
+
+
+def _reaching_back(found: OffsetRange, held: Mapping[int, int]) -> OffsetRange:
+    """The range from where the sink ends, should the group's offset be ahead of it (a warehouse that was restored)."""
+    start = min(found.start, held.get(found.partition, found.start))
+    return OffsetRange(found.topic, found.partition, start, found.end)
+
+
+def _split(ranges: Sequence[OffsetRange], before: Mapping[int, int]) -> tuple[list[OffsetRange], list[OffsetRange]]:
+    """(what is still to be written, what the sink holds)."""
+    todo, done = [], []
+    for found in ranges:
+        start = min(max(before.get(found.partition, found.start), found.start), found.end)
+        todo.append(OffsetRange(found.topic, found.partition, start, found.end))
+        done.append(OffsetRange(found.topic, found.partition, found.start, start))
+        if before.get(found.partition, found.start) < found.start:
+            raise NotReadyError(
+                f"the warehouse ends at {before[found.partition]} of {found.topic} partition {found.partition}, and "
+                f"the messages begin at {found.start}: read from the former"
+            )
+    return [found for found in todo if found.count], [found for found in done if found.count]
+
+
+def _halves(ranges: Sequence[OffsetRange]) -> list[list[OffsetRange]]:
+    """Two parts with all messages of `ranges`, in order within each partition."""
+    if len(ranges) > 1:
+        middle = len(ranges) // 2
+        return [list(ranges[:middle]), list(ranges[middle:])]
+    (whole,) = ranges
+    cut = whole.start + whole.count // 2
+    return [
+        [OffsetRange(whole.topic, whole.partition, whole.start, cut)],
+        [OffsetRange(whole.topic, whole.partition, cut, whole.end)],
+    ]
+
+
+def _within(records: pa.Table, ranges: Sequence[OffsetRange]) -> pa.Table:
+    partition, offset = pc.field("partition"), pc.field("offset")
+    kept = pc.scalar(False)
+    for found in ranges:
+        kept = kept | ((partition == found.partition) & (offset >= found.start) & (offset < found.end))
+    return records.filter(kept)
+
+
+def _without(rows: pa.Table, places: pa.Table) -> pa.Table:
+    return _joined(rows, places, "left anti")
+
+
+def _only(rows: pa.Table, places: pa.Table) -> pa.Table:
+    return _joined(rows, places, "left semi")
+
+
+def _joined(rows: pa.Table, places: pa.Table, how: str) -> pa.Table:
+    keys = ["partition", "offset"]
+    if not places.num_rows:
+        return rows if how == "left anti" else rows.slice(0, 0)
+    given = pa.table({name: places[name].cast(rows.schema.field(name).type) for name in keys})
+    return rows.join(given, keys=keys, join_type=how).sort_by([(key, "ascending") for key in keys])
+
+
+def _traced(rows: pa.Table, outcome: Outcome | None) -> pa.Table:
+    """Trace rows of `rows`; those without an outcome get it from the handler."""
+    size = rows.num_rows
+    told = {
+        "outcome": pa.repeat(pa.scalar(str(outcome) if outcome else None, pa.string()), size),
+        "reason": rows["reason"] if "reason" in rows.column_names else pa.nulls(size, pa.string()),
+    }
+    columns = {name: told[name] if name in told else rows[name] for name in sink.TRACE_SCHEMA.names}
+    return pa.table(columns).cast(sink.TRACE_SCHEMA)

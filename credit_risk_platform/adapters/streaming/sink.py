@@ -1,0 +1,160 @@
+"""Where a micro-batch ends: all its tables in one transaction, together with how far the topic has been taken.
+
+`bronze.stream_batches` is the truth about that: a range is written if and only if it stands there. Kafka's group offset
+is only a hint for the next range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import pyarrow as pa
+
+from credit_risk_platform.adapters.streaming.batch import OffsetRange, Outcome, Prepared
+from credit_risk_platform.adapters.warehouse.base import Select, Staged, Transaction, Warehouse
+
+TRACE = "gold.message_trace"
+DEAD_LETTERS = "bronze.dead_letters"
+BATCHES = "bronze.stream_batches"
+
+BATCHES_SCHEMA = pa.schema(
+    [
+        ("topic", pa.string()),
+        ("topic_id", pa.string()),
+        ("partition", pa.int32()),
+        ("start_offset", pa.int64()),
+        ("end_offset", pa.int64()),
+        ("run_id", pa.string()),
+        ("committed_at", pa.timestamp("us")),
+    ]
+)
+_TRACE_COLUMNS = (
+    'topic, topic_id, "partition", "offset", kafka_time, event_id, outcome, score_id, reason, run_id, processed_at'
+)
+
+
+class RangeTakenError(RuntimeError):
+    """Another worker wrote these messages while this one computed them; nothing was written now."""
+
+
+def taken_until(warehouse: Warehouse, topic: str, topic_id: str) -> dict[int, int]:
+    """Partition -> the offset the sink goes on at; a partition it holds nothing of is absent."""
+    if not warehouse.exists(BATCHES):
+        return {}
+    return _ends(warehouse.query(_ENDS_SQL, [topic, topic_id]))
+
+
+def dead_letter_offsets(warehouse: Warehouse, topic: str, topic_id: str, ranges: Sequence[OffsetRange]) -> pa.Table:
+    """Partition, offset and reason of the dead letters within `ranges`."""
+    within = " or ".join('("partition" = ? and "offset" >= ? and "offset" < ?)' for _ in ranges)
+    places = [value for found in ranges for value in (found.partition, found.start, found.end)]
+    sql = f'select "partition", "offset", reason from {DEAD_LETTERS} where topic = ? and topic_id = ? and ({within})'
+    return warehouse.query(sql, [topic, topic_id, *places])
+
+
+def write(
+    warehouse: Warehouse,
+    *,
+    topic_id: str,
+    ranges: Sequence[OffsetRange],
+    raw_table: str,
+    accepted: pa.Table,
+    dead: pa.Table,
+    traced: pa.Table,
+    prepared: Prepared,
+    run_id: str,
+    now: datetime,
+    before: Mapping[int, int],
+) -> dict[str, int]:
+    """Write one micro-batch and return table -> rows.
+
+    `traced` has place, kafka_time, event_id, outcome and reason of every message of the ranges; the outcome of those a
+    handler worked on is null and comes from `prepared.traced`. `before` is what `taken_until` said when the work began:
+    raises `RangeTakenError` when it says otherwise now.
+    """
+    topic = ranges[0].topic
+    staged: dict[str, Staged] = {
+        **prepared.staged,
+        "handled": prepared.traced,
+        "traced": traced,
+        "dead": dead,
+        "accepted": accepted,
+    }
+    marks = pa.Table.from_pylist([_mark(found, topic_id, run_id, now) for found in ranges], BATCHES_SCHEMA)
+    with warehouse.transaction(staged) as transaction:
+        transaction.append(BATCHES, marks.slice(0, 0))
+        _refuse_taken(transaction, topic, topic_id, before)
+        rows = dict(prepared.write(transaction))
+        rows[raw_table] = transaction.append(raw_table, Select("select *, ? as run_id from accepted", [run_id]))
+        rows[DEAD_LETTERS] = transaction.append(DEAD_LETTERS, Select("select *, ? as run_id from dead", [run_id]))
+        rows[TRACE] = transaction.append(TRACE, Select(_TRACED, [run_id, now]))
+        transaction.append(BATCHES, marks)
+    return rows
+
+
+def lost(ranges: Sequence[OffsetRange], begins: Mapping[int, int], topic_id: str) -> pa.Table:
+    """Trace rows for offsets of `ranges` that the log deleted before they were read. Other gaps hold no message."""
+    rows = [
+        {
+            "topic": found.topic,
+            "topic_id": topic_id,
+            "partition": found.partition,
+            "offset": offset,
+            "outcome": str(Outcome.LOST),
+            "reason": "deleted_by_retention",
+        }
+        for found in ranges
+        for offset in range(found.start, min(begins.get(found.partition, 0), found.end))
+    ]
+    return pa.Table.from_pylist(rows, TRACE_SCHEMA)
+
+
+TRACE_SCHEMA = pa.schema(
+    [
+        ("topic", pa.string()),
+        ("topic_id", pa.string()),
+        ("partition", pa.int32()),
+        ("offset", pa.int64()),
+        ("kafka_time", pa.timestamp("us")),
+        ("event_id", pa.string()),
+        ("outcome", pa.string()),
+        ("reason", pa.string()),
+    ]
+)
+_TRACED = f"""
+    select {_TRACE_COLUMNS}
+    from (
+        select traced.* replace (
+                coalesce(traced.outcome, handled.outcome) as outcome,
+                coalesce(traced.reason, handled.reason) as reason
+            ),
+            handled.score_id, ? as run_id, ?::timestamp as processed_at
+        from traced left join handled using ("partition", "offset")
+    )
+"""
+_ENDS_SQL = f"""
+    select "partition", max(end_offset) as taken_until from {BATCHES}
+    where topic = ? and topic_id = ? group by "partition"
+"""
+
+
+def _ends(found: pa.Table) -> dict[int, int]:
+    return dict(zip(found["partition"].to_pylist(), found["taken_until"].to_pylist(), strict=True))
+
+
+def _refuse_taken(transaction: Transaction, topic: str, topic_id: str, before: Mapping[int, int]) -> None:
+    if _ends(transaction.query(_ENDS_SQL, [topic, topic_id])) != dict(before):
+        raise RangeTakenError(f"another worker wrote messages of {topic} meanwhile")
+
+
+def _mark(found: OffsetRange, topic_id: str, run_id: str, now: datetime) -> dict[str, object]:
+    return {
+        "topic": found.topic,
+        "topic_id": topic_id,
+        "partition": found.partition,
+        "start_offset": found.start,
+        "end_offset": found.end,
+        "run_id": run_id,
+        "committed_at": now,
+    }

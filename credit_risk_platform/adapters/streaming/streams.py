@@ -1,0 +1,85 @@
+"""Everything a micro-batch needs, opened when it is first asked for: one object for runs, the fast lane and the CLI."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import pyarrow as pa
+
+from credit_risk_platform.adapters.bundles import BundleStore
+from credit_risk_platform.adapters.kafka_connection import KafkaConnection
+from credit_risk_platform.adapters.ledger_writer import Stamp
+from credit_risk_platform.adapters.streaming.applications import ApplicationScoring
+from credit_risk_platform.adapters.streaming.batch import BatchReport, Handler, OffsetRange
+from credit_risk_platform.adapters.streaming.dead_letters import DeadLetterTopic
+from credit_risk_platform.adapters.streaming.intake import Intake
+from credit_risk_platform.adapters.streaming.log import TopicLog
+from credit_risk_platform.adapters.streaming.processor import Commit, Processor
+from credit_risk_platform.adapters.streaming.repayments import RepaymentUpdates
+from credit_risk_platform.adapters.streaming.windows import TransactionWindows
+from credit_risk_platform.adapters.tokens import TokenKey
+from credit_risk_platform.adapters.warehouse.base import Warehouse
+from credit_risk_platform.domain.contracts.messages import APPLICATIONS, REPAYMENTS, TRANSACTIONS
+
+
+class Streams:
+    """Topics as micro-batches. Building it opens nothing."""
+
+    def __init__(
+        self,
+        connection: KafkaConnection,
+        group: str,
+        warehouse: Warehouse,
+        bundles: BundleStore,
+        behaviour_bundles: BundleStore,
+        token_key: Callable[[], TokenKey],
+    ) -> None:
+        self.connection, self.group, self.warehouse = connection, group, warehouse
+        self._token_key = token_key
+        self._handlers: dict[str, Callable[[], Handler]] = {
+            APPLICATIONS.topic: lambda: ApplicationScoring(warehouse, bundles),
+            REPAYMENTS.topic: lambda: RepaymentUpdates(warehouse, behaviour_bundles),
+            TRANSACTIONS.topic: lambda: TransactionWindows(warehouse),
+        }
+        self._logs: dict[str, TopicLog] = {}
+        self._processors: dict[str, Processor] = {}
+        self._dead_letters = DeadLetterTopic(connection)
+
+    def log(self, topic: str) -> TopicLog:
+        """The topic as offsets, for this group."""
+        if topic not in self._logs:
+            self._logs[topic] = TopicLog(self.connection, topic, self.group)
+        return self._logs[topic]
+
+    def process(
+        self, topic: str, ranges: Sequence[OffsetRange], stamp: Stamp, now: datetime, *, isolate: bool = False
+    ) -> BatchReport:
+        """Take exactly `ranges` of a topic to the warehouse (`Processor.process`). `now` is naive UTC."""
+        return self._processor(topic).process(ranges, stamp, now, isolate=isolate)
+
+    def take(
+        self,
+        topic: str,
+        records: pa.Table,
+        ranges: Sequence[OffsetRange],
+        stamp: Stamp,
+        now: datetime,
+        *,
+        commit: Commit,
+        isolate: bool = False,
+    ) -> BatchReport:
+        """The same for messages a caller has read; `commit` moves the group's offset (`Processor.take`)."""
+        return self._processor(topic).take(records, ranges, stamp, now, commit=commit, isolate=isolate)
+
+    def close(self) -> None:
+        for log in self._logs.values():
+            log.close()
+        self._dead_letters.close()
+
+    def _processor(self, topic: str) -> Processor:
+        if topic not in self._processors:
+            handler = self._handlers[topic]()
+            intake = Intake(handler.contract, self._token_key())
+            self._processors[topic] = Processor(self.warehouse, self.log(topic), intake, handler, self._dead_letters)
+        return self._processors[topic]

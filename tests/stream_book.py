@@ -1,0 +1,145 @@
+"""A home that can score messages, and events for it: marts, a real champion with intake SQL, the platform's topics.
+
+The features come from a short SQL, as in `scoring_book`; everything between Kafka and the ledger is the real thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.admin import KafkaAdminClient
+
+from credit_risk_platform.adapters.code_version import code_hash
+from credit_risk_platform.adapters.kafka_connection import KafkaConnection
+from credit_risk_platform.adapters.kafka_producer import ProducerReport, produce
+from credit_risk_platform.adapters.ledger_writer import Stamp
+from credit_risk_platform.adapters.streaming.batch import BatchReport, OffsetRange
+from credit_risk_platform.adapters.streaming.streams import Streams
+from credit_risk_platform.domain.contracts.messages import APPLICATIONS, DEAD_LETTER_SUFFIX
+from credit_risk_platform.domain.synthetic.chaos import chaos
+from credit_risk_platform.domain.synthetic.events import Event, Pace, applications
+from credit_risk_platform.resources import build_streaming_resources
+from credit_risk_platform.settings import Settings
+from tests.kafka_cluster import KafkaCluster
+from tests.scoring_book import Book, crown, make_book, train
+
+TODAY = date(2026, 6, 30)
+NOW = datetime(2026, 7, 1, 9, 30)
+PACE = Pace(datetime(2026, 6, 30, 9))
+TOPIC = APPLICATIONS.topic
+INTAKE_SQL = """
+create or replace view lake.silver.int_applications as
+select
+    loan_id, source_system, subject_token, application_date as decision_date,
+    date_trunc('month', application_date)::date as issue_month, true as meets_credit_policy, annual_inc as income,
+    round(dti * annual_inc / 100, 2) as debt, loan_amnt::double as amount, revol_util as utilisation, purpose
+from lake.bronze.landing_loans
+"""
+COUNTED = "select outcome, count(*) as n from gold.message_trace group by outcome"
+ONE_ROW_EACH = """
+    select count(*) as traced, count(distinct (topic, topic_id, "partition", "offset")) as places
+    from gold.message_trace
+"""
+
+
+def make_stream_book(home: Path, loans: int = 600) -> Book:
+    """Marts and a champion that can score messages."""
+    book = make_book(home, loans)
+    crown(book, replace(train(book), intake_sql=INTAKE_SQL))
+    return book
+
+
+def fresh_topics(cluster: KafkaCluster, partitions: int = 3, **config: Any) -> None:
+    """The applications' topic and its dead letters' made anew: the name is the contract's, so tests take turns."""
+    names = [TOPIC, TOPIC + DEAD_LETTER_SUFFIX]
+    admin = KafkaAdminClient(**cluster.connection.options())
+    try:
+        if present := [name for name in names if name in admin.list_topics()]:
+            admin.delete_topics(present)
+    finally:
+        admin.close()
+    cluster.new_topic(names[0], partitions, **config)
+    cluster.new_topic(names[1], 1, **config)
+
+
+@dataclass
+class StreamHome:
+    """One home at one cluster, as a run, the fast lane and a test see it."""
+
+    settings: Settings
+    cluster: KafkaCluster
+    streams: Streams = field(init=False)
+
+    def __post_init__(self) -> None:
+        resources = build_streaming_resources(self.settings)
+        self.streams, self.warehouse = resources["streams"], resources["warehouse"]
+
+    def send(self, events: Sequence[Event]) -> ProducerReport:
+        return produce(self.cluster.connection, TOPIC, events)
+
+    def pending(self, at_most: int = 100_000) -> list[OffsetRange]:
+        return self.streams.log(TOPIC).pending(at_most)
+
+    def process(self, ranges: Sequence[OffsetRange] | None = None, run_id: str = "run-1", **more: Any) -> BatchReport:
+        return self.streams.process(TOPIC, ranges or self.pending(), stamp(run_id), NOW, **more)
+
+    def outcomes(self) -> dict[str, int]:
+        return {row["outcome"]: row["n"] for row in self.warehouse.query(COUNTED).to_pylist()}
+
+    def one_row_each(self) -> int:
+        """Messages in the trace; fails when one of them stands there twice."""
+        row = self.warehouse.query(ONE_ROW_EACH).to_pylist()[0]
+        assert row["traced"] == row["places"]
+        return int(row["traced"])
+
+    def close(self) -> None:
+        self.streams.close()
+        self.warehouse.close()
+
+
+def stamp(run_id: str = "run-1") -> Stamp:
+    return Stamp(NOW, run_id, "[]", "c" * 40, code_hash())
+
+
+@contextmanager
+def opened(home: Path, cluster: KafkaCluster, **chosen: Any) -> Iterator[StreamHome]:
+    settings = Settings(home=home, kafka_bootstrap_servers=cluster.connection.bootstrap_servers, **chosen)
+    stream = StreamHome(settings, cluster)
+    try:
+        yield stream
+    finally:
+        stream.close()
+
+
+def sound(count: int, seed: int = 7) -> list[Event]:
+    return list(islice(applications(seed, TODAY, PACE), count))
+
+
+def chaotic(count: int, seed: int = 7) -> list[Event]:
+    return list(chaos(islice(applications(seed, TODAY, PACE), count), seed))
+
+
+def everything(connection: KafkaConnection, topic: str) -> list[Any]:
+    """All records of a topic, as any consumer would read them."""
+    consumer = KafkaConsumer(**connection.options(auto_offset_reset="earliest"))
+    try:
+        places = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+        consumer.assign(places)
+        consumer.seek_to_beginning(*places)
+        ends = consumer.end_offsets(places)
+        found: list[Any] = []
+        while any(consumer.position(place) < ends[place] for place in places):
+            found += [record for batch in consumer.poll(500).values() for record in batch]
+        return found
+    finally:
+        consumer.close()
+
+
+Killer = Callable[[], None]
