@@ -16,7 +16,13 @@ from credit_risk_platform.adapters.feature_sql import MACRO
 from credit_risk_platform.adapters.ledger import SCORE_COLUMNS
 from credit_risk_platform.adapters.ledger_writer import MESSAGE_SCHEMA
 from credit_risk_platform.adapters.online_sql import OnlineFeatures
-from credit_risk_platform.adapters.streaming.batch import BatchContext, NotReadyError, Outcome, Prepared
+from credit_risk_platform.adapters.streaming.batch import (
+    TRACED_SCHEMA,
+    BatchContext,
+    NotReadyError,
+    Outcome,
+    Prepared,
+)
 from credit_risk_platform.adapters.warehouse.base import Select, Transaction, Warehouse
 from credit_risk_platform.domain.bundle import ModelBundle
 from credit_risk_platform.domain.contracts.messages import APPLICATIONS, MessageContract
@@ -155,12 +161,4 @@ _TRACED = (
     f'select kafka_partition as "partition", kafka_offset as "offset", \'{Outcome.SCORED}\' as outcome, score_id, '
     "null::varchar as reason from scored_messages"
 )
-_NOTHING = pa.table(
-    {
-        "partition": pa.array([], pa.int32()),
-        "offset": pa.array([], pa.int64()),
-        "outcome": pa.array([], pa.string()),
-        "score_id": pa.array([], pa.string()),
-        "reason": pa.array([], pa.string()),
-    }
-)
+_NOTHING = TRACED_SCHEMA.empty_table()  # `pa.array([])` would import pandas
