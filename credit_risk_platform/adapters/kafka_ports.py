@@ -5,14 +5,23 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import socket
+from urllib.parse import urlsplit
+
+KAFKA_PORT = 9092
+
+
+def addresses(bootstrap_servers: str) -> list[tuple[str, int]]:
+    """Host and port of each server. Raises `ValueError` for a port that is none."""
+    servers = [urlsplit(f"//{server.strip()}") for server in bootstrap_servers.split(",")]
+    return [(server.hostname or "", KAFKA_PORT if server.port is None else server.port) for server in servers]
 
 
 def listens(bootstrap_servers: str) -> bool:
-    """Does anything accept connections at one of these `host:port`?"""
-    for server in bootstrap_servers.split(","):
-        host, _, port = server.strip().rpartition(":")
-        with contextlib.suppress(OSError, ValueError), socket.create_connection((host, int(port)), timeout=1):
-            return True
+    """Does anything accept connections at one of them?"""
+    with contextlib.suppress(ValueError):
+        for address in addresses(bootstrap_servers):
+            with contextlib.suppress(OSError), socket.create_connection(address, timeout=1):
+                return True
     return False
 
 

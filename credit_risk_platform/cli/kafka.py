@@ -90,14 +90,17 @@ def ensure(settings: Settings) -> list[str]:
 def own_broker(settings: Settings) -> KafkaBroker | None:
     """The broker that this home would start; None when the settings name a cluster that is not ours to start."""
     from credit_risk_platform.adapters.kafka_broker import KafkaBroker
-    from credit_risk_platform.adapters.kafka_ports import is_loopback
+    from credit_risk_platform.adapters.kafka_ports import addresses, is_loopback
+    from credit_risk_platform.cli.home import CommandError
     from credit_risk_platform.settings import KafkaSecurity
 
-    host, colon, port = settings.kafka_bootstrap_servers.strip().rpartition(":")
-    plain = settings.kafka_security_protocol is KafkaSecurity.PLAINTEXT
-    if not (colon and port.isdigit() and plain and is_loopback(host)):
+    try:
+        (host, port), *more = addresses(settings.kafka_bootstrap_servers)
+    except ValueError as error:
+        raise CommandError(f"KAFKA_BOOTSTRAP_SERVERS={settings.kafka_bootstrap_servers}: {error}") from error
+    if more or not is_loopback(host) or settings.kafka_security_protocol is not KafkaSecurity.PLAINTEXT:
         return None
-    return KafkaBroker(settings.paths.kafka, host, int(port))
+    return KafkaBroker(settings.paths.kafka, host, port)
 
 
 def collect(settings: Settings) -> dict[str, Any]:
@@ -135,9 +138,12 @@ def show(found: dict[str, Any]) -> None:
     """The same for people."""
     from credit_risk_platform.cli.tables import new_table
 
-    own = found["own_broker"]
-    whose = f"broker of this home, Kafka {own['version']}, process {own['pid']}" if own else "not a broker of this home"
-    console.print(f"{found['bootstrap_servers']}: {'up' if found['ready'] else 'down'} ({whose})", soft_wrap=True)
+    state = "up" if found["ready"] else "down"
+    if own := found["own_broker"]:
+        state += f" (broker of this home, Kafka {own['version']}, process {own['pid']})"
+    elif found["ready"]:
+        state += " (not a broker of this home)"
+    console.print(f"{found['bootstrap_servers']}: {state}", soft_wrap=True)
     if found["problem"]:
         console.print(found["problem"], markup=False, soft_wrap=True)
         return

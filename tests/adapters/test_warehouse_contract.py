@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -346,6 +347,18 @@ def test_maintenance_keeps_every_row(warehouse: DuckLakeWarehouse) -> None:
         warehouse.append_missing("gold.loans", loans(k), ["loan_id"])
     before = rows(warehouse)
     warehouse.maintain()
+    assert rows(warehouse) == before
+
+
+def test_upkeep_merges_the_small_files_of_many_batches_once_their_snapshots_have_expired(
+    warehouse: DuckLakeWarehouse,
+) -> None:
+    for k in range(10):
+        warehouse.append_missing("gold.loans", loans(k), ["loan_id"])
+    before = rows(warehouse)
+    warehouse.maintain(timedelta(0))
+    upkeep = warehouse.maintain(timedelta(0))  # what the first call scheduled is deleted by the second
+    assert upkeep.files_after == 1
     assert rows(warehouse) == before
 
 

@@ -92,12 +92,14 @@ def schedules(tmp_path: Path, **values) -> dict[str, dg.ScheduleDefinition]:
 
 def test_every_cron_of_the_source_system_is_kept_and_is_utc_on_any_host(tmp_path):
     found = schedules(tmp_path)
-    assert {name: schedule.cron_schedule for name, schedule in found.items()} == {
+    assert found["behaviour_training"].cron_schedule == "30 1 * * 0", "ours, beside the application model's"
+    assert {name: schedule.cron_schedule for name, schedule in found.items() if name != "behaviour_training"} == {
         "daily_ingestion": "0 2 * * *",
         "feature_engineering": "0 4 * * *",
         "portfolio_scoring": "0 5 * * *",
         "model_monitoring": "0 6 * * *",
         "model_training": "0 1 * * 0",
+        "lake_upkeep": "30 3 * * *",
     }
     assert {schedule.execution_timezone for schedule in found.values()} == {"UTC"}
 

@@ -161,4 +161,4 @@ _TRACED = (
     f'select kafka_partition as "partition", kafka_offset as "offset", \'{Outcome.SCORED}\' as outcome, score_id, '
     "null::varchar as reason from scored_messages"
 )
-_NOTHING = TRACED_SCHEMA.empty_table()  # `pa.array([])` would import pandas
+_NOTHING = pa.Table.from_batches([], TRACED_SCHEMA)  # `pa.array([])` would import pandas

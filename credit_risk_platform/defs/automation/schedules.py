@@ -8,6 +8,7 @@ import dagster as dg
 from credit_risk_platform.catalog import Bronze
 from credit_risk_platform.defs.automation import jobs
 from credit_risk_platform.defs.automation.conditions import FEATURES_CRON, INGESTION_CRON
+from credit_risk_platform.defs.automation.upkeep import lake_upkeep
 from credit_risk_platform.settings import PortfolioSource, SchedulePreset, Settings
 
 PORTFOLIO_BRONZE = {
@@ -30,6 +31,8 @@ def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
 
     always = [
         cron(jobs.model_training, "0 1 * * 0"),
+        cron(jobs.behaviour_training, "30 1 * * 0"),
+        cron(lake_upkeep, "30 3 * * *"),
         _for_yesterday(jobs.portfolio_scoring, "0 5 * * *", status),
         _for_yesterday(jobs.model_monitoring, "0 6 * * *", status),
     ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -58,7 +58,7 @@ def chaos(events: Iterable[Event], seed: int, shares: Mapping[Sent, float] = CHA
     return _mixed(events, seed, kinds, edges)
 
 
-def _mixed(events: Iterable[Event], seed: int, kinds: list[Sent], edges: Array) -> Iterator[Event]:
+def _mixed(events: Iterable[Event], seed: int, kinds: Sequence[Sent], edges: Array) -> Iterator[Event]:
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(CHAOS_STREAM,)))
     sent: deque[Event] = deque(maxlen=REMEMBERED)
     windowed: set[bytes] = set()
