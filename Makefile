@@ -54,6 +54,8 @@ lock: $(READY)
 	@echo "requirements.lock is up to date with pyproject.toml; the next target installs it"
 
 clean:
+	@# A broker whose folder is gone could not be stopped any more.
+	@[ ! -x $(BIN)/crp ] || $(BIN)/crp kafka down >/dev/null || true
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@git clean -fdXq data dbt_project
 	@find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -109,12 +109,13 @@ def _administration(connection: KafkaConnection) -> Iterator[KafkaAdminClient]:
         raise unreachable(connection, "nothing listens there")
     try:
         admin = KafkaAdminClient(**connection.options(bootstrap_timeout_ms=BOOTSTRAP_MS))
-    except KafkaError as error:
-        raise unreachable(connection, f"{type(error).__name__}: {error}") from error
+    except KafkaError as error:  # the client tells a wrong password from silence only in its log
+        spoken = f"something listens there, but does not answer in {connection.security_protocol}"
+        raise unreachable(connection, f"{spoken} ({error})") from error
     try:
         yield admin
     except KafkaError as error:
-        raise unreachable(connection, f"{type(error).__name__}: {error}") from error
+        raise unreachable(connection, str(error)) from error
     finally:
         admin.close()
 

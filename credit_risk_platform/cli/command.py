@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-console = Console(highlight=False)
+console = Console(highlight=False, emoji=False)
 
 Home = Annotated[
     Path | None, typer.Option(help="Folder that holds everything a portfolio made (default: data, or CRP_HOME).")
@@ -35,7 +35,9 @@ def command() -> Iterator[None]:
     try:
         yield
     except CommandError as error:
-        Console(stderr=True, highlight=False).print(f"crp: {error}", style="red", markup=False, soft_wrap=True)
+        Console(stderr=True, highlight=False, emoji=False).print(
+            f"crp: {error}", style="red", markup=False, soft_wrap=True
+        )
         raise typer.Exit(1) from error
     except KeyboardInterrupt:
         console.print("Interrupted.")

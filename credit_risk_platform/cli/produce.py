@@ -152,7 +152,7 @@ def _progress(order: Order, *, hidden: bool) -> Iterator[Callable[[int], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=hidden) as shown:
+    with Progress(*columns, console=console, disable=hidden) as shown:
         task = shown.add_task(order.topic, total=order.at_most)
         yield lambda sent: shown.update(task, completed=sent)
 
@@ -175,7 +175,9 @@ def _show(report: ProducerReport, order: Order) -> None:
         console.print(
             "Where no behavioural model covers the loan, a repayment is recorded and not scored.", soft_wrap=True
         )
-    console.print("[dim]Sent again with the same seed, the same events count as duplicates.[/]")
+    console.print(
+        "[dim]The same command sends the same events: a second time they count as duplicates.[/]", soft_wrap=True
+    )
 
 
 @contextmanager

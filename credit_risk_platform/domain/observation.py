@@ -3,8 +3,9 @@
 A loan appears at several observation points, so two things could carry tomorrow into a model's past: a split cut at
 random, and an outcome window that reaches into the months a later split observes. Splits therefore follow each other
 in time, and an *embargo* stands before validation and before out-of-time: the outcomes of everything before it are
-over when the first observation after it is made. No default is the label of rows on both sides of an embargo. Early
-stopping adjoins train without one: it only ends the boosting.
+over when the first observation after it is made, so no default is the label of rows on both sides of it. A history too
+short for that gets a shorter embargo, which the page of the training set states. Early stopping adjoins train without
+one: it only ends the boosting.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ WINDOW_MONTHS = 12
 MIN_MONTHS_ON_BOOK = 3
 """Before the third month there is no behaviour to learn from; the application model speaks for such a loan."""
 DEFAULT_DPD = 90
-LEAST_TRAIN_SHARE = 1 / 3
+LEAST_TRAIN_SHARE = 1 / 4
 """The embargo is shortened, month by month, until train holds at least this share of all matured observations."""
 
 

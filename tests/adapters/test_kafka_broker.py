@@ -19,7 +19,7 @@ from credit_risk_platform.adapters import kafka_node
 from credit_risk_platform.adapters.kafka_broker import KafkaBroker
 from credit_risk_platform.adapters.kafka_connection import KafkaConnection
 from credit_risk_platform.adapters.kafka_distribution import KafkaBrokerError
-from credit_risk_platform.adapters.kafka_ports import answers, free_port
+from credit_risk_platform.adapters.kafka_ports import addresses, answers, free_port
 from credit_risk_platform.adapters.kafka_topics import ensure_topics, platform_topics, topic_states
 from credit_risk_platform.adapters.streaming.batch import NotReadyError
 from tests.kafka_cluster import HOST, JARS, KafkaCluster, broker_in
@@ -119,6 +119,17 @@ def test_the_broker_is_reached_from_this_machine_only(kafka: KafkaCluster) -> No
         KafkaBroker(kafka.broker.folder, host="0.0.0.0")
 
 
+@pytest.mark.parametrize(
+    ("servers", "read_as"),
+    [
+        ("one:9093, two", [("one", 9093), ("two", 9092)]),
+        ("[::1]:19092", [("::1", 19092)]),
+    ],
+)
+def test_addresses_are_read_as_kafka_s_own_tools_read_them(servers: str, read_as: list[tuple[str, int]]) -> None:
+    assert addresses(servers) == read_as
+
+
 def test_a_misspelt_topic_fails_instead_of_appearing(kafka: KafkaCluster) -> None:
     consumer = KafkaConsumer(**kafka.connection.options())
     try:
@@ -212,6 +223,6 @@ def test_a_port_that_is_not_kafka_s_is_no_cluster(monkeypatch: pytest.MonkeyPatc
         mute.bind((HOST, 0))
         mute.listen()
         place = f"{HOST}:{mute.getsockname()[1]}"
-        with pytest.raises(NotReadyError, match=f"Kafka at {place} cannot be used.*KAFKA_BOOTSTRAP_SERVERS"):
+        with pytest.raises(NotReadyError, match=f"Kafka at {place} cannot be used: .* does not answer in PLAINTEXT"):
             topic_states(KafkaConnection(place))
         assert not answers(place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 from kafka import KafkaConsumer, TopicPartition
 from typer.testing import CliRunner
 
@@ -137,10 +139,6 @@ def test_a_rate_that_makes_no_sense_is_refused() -> None:
 
 
 def test_lending_club_s_loans_come_as_the_applications_they_were(datasets: Path) -> None:
-    import json
-
-    from jsonschema import Draft202012Validator
-
     file = datasets / "lendingclub" / "lc_accepted_2007_2018Q4_sample2000.csv.gz"
     events = list(applications_from_lending_club(file, PACE, today=TODAY))
     assert len(events) == 2_000
@@ -155,9 +153,15 @@ def test_lending_club_s_loans_come_as_the_applications_they_were(datasets: Path)
         assert message["data"]["application_date"].endswith("-01")
 
 
-def test_of_a_file_with_junk_in_it_only_the_loans_are_sent(datasets: Path) -> None:
-    file = datasets / "lendingclub" / "lc_accepted_junk_rows_snippet.csv"
-    assert len(list(applications_from_lending_club(file, PACE, today=TODAY))) == 7
+def test_of_a_file_with_junk_in_it_only_the_loans_are_sent_and_under_ids_of_their_own(datasets: Path) -> None:
+    folder = datasets / "lendingclub"
+    snippet, sample = (
+        list(islice(applications_from_lending_club(folder / name, PACE, today=TODAY), 50))
+        for name in ("lc_accepted_junk_rows_snippet.csv", "lc_accepted_2007_2018Q4_sample2000.csv.gz")
+    )
+    assert (len(snippet), len(sample)) == (7, 50)
+    ids = {json.loads(event.value or b"")["event_id"] for event in (*snippet, *sample)}
+    assert len(ids) == 57
 
 
 def test_a_file_that_is_no_loan_file_is_refused_as_a_landing_would(tmp_path: Path) -> None:
@@ -188,8 +192,6 @@ def test_crp_produce_makes_the_topics_and_shows_what_it_sent(crp: Any) -> None:
 
 
 def test_crp_produce_tells_a_program_in_json(crp: Any, kafka: KafkaCluster) -> None:
-    import json
-
     before = sum(map(len, standing(kafka, "bank_transactions").values())) if crp("--max", "1") else 0
     done = crp("--topic", "bank_transactions", "--max", "25", "--rate", "0", "--json")
     assert done.exit_code == 0, done.output

@@ -118,6 +118,12 @@ def test_a_cluster_that_is_not_there_is_named_and_nothing_is_started_in_its_plac
     assert not (shell.home / "kafka" / "broker.lock").exists()
 
 
+def test_an_address_that_is_none_is_named_as_it_was_given(shell: Shell) -> None:
+    assert f"KAFKA_BOOTSTRAP_SERVERS={HOST}:abc: " in shell.refused(
+        "kafka", "up", KAFKA_BOOTSTRAP_SERVERS=f"{HOST}:abc"
+    )
+
+
 def test_a_password_is_neither_shown_nor_kept(shell: Shell) -> None:
     secured = {
         "KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",

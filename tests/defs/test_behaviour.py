@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,18 @@ def trained(tmp_path_factory: pytest.TempPathFactory, mlflow_template: Path) -> 
     made.instance.dispose()
 
 
+@pytest.fixture
+def copied(trained: tuple[Room, Any], tmp_path: Path) -> Iterator[Room]:
+    """The trained room's book, with bundles, pointer and MLflow of this test's own."""
+    source, _ = trained
+    settings = source.settings.model_copy(update={"home": tmp_path / "home"})
+    shutil.copytree(source.settings.paths.models, settings.paths.models)
+    shutil.copytree(source.settings.paths.mlflow, settings.paths.mlflow)
+    own = Room(settings, source.warehouse)
+    yield own
+    own.instance.dispose()
+
+
 def test_a_synthetic_book_gets_a_behavioural_champion_behind_all_its_gates(trained):
     room, result = trained
     assert materialised(result) == ALL
@@ -129,31 +142,27 @@ def test_two_homes_with_the_same_book_train_the_same_bundles_to_the_last_byte(tr
         assert data_version(again, key) == data_version(trained[1], key)
 
 
-def test_promoting_the_same_again_changes_nothing(room):
-    build_book(room.warehouse)
-    assert room.run().success
-    before = room.bundles.pointer_file.read_bytes()
-    assert room.run(Models.BEHAVIOUR_CHAMPION).success
-    assert room.bundles.pointer_file.read_bytes() == before
+def test_promoting_the_same_again_changes_nothing(copied):
+    before = copied.bundles.pointer_file.read_bytes()
+    assert copied.run(Models.BEHAVIOUR_CHAMPION).success
+    assert copied.bundles.pointer_file.read_bytes() == before
 
 
-def test_an_auc_beyond_the_behavioural_limit_is_too_good_to_be_true(room):
-    build_book(room.warehouse)
-    result = room.run(max_auc=0.6)
+def test_an_auc_beyond_the_behavioural_limit_is_too_good_to_be_true(copied):
+    copied.bundles.pointer_file.unlink()
+    result = copied.run(Models.BEHAVIOUR_CHAMPION, max_auc=0.6)
     assert [name for name, passed in checks(result).items() if not passed] == ["too_good_to_be_true"]
     assert "from repayment behaviour alone" in failure(result)
-    assert room.bundles.pointer() is None
+    assert copied.bundles.pointer() is None
 
 
-def test_a_rollback_puts_the_earlier_behavioural_champion_back(room):
-    build_book(room.warehouse)
-    room.run()
-    first = room.bundles.pointer()
-    build_book(room.warehouse, 2_100)
-    room.run(auc_tolerance=1.0, log_loss_tolerance=1.0)
-    assert room.bundles.pointer().sha != first.sha
-    assert room.run(Models.BEHAVIOUR_CHAMPION, rollback_to=first.sha, reason="complaints").success
-    assert room.bundles.pointer().sha == first.sha
+def test_a_rollback_puts_the_earlier_behavioural_champion_back(trained, copied):
+    first = copied.bundles.pointer()
+    (other,) = {metadata(trained[1], key)["bundle_sha"] for key in MODELS} - {first.sha}
+    copied.bundles.promote(replace(first.promotion, sha=other, version=2), first.metrics, replaces=first.sha)
+    assert copied.run(Models.BEHAVIOUR_CHAMPION, rollback_to=first.sha, reason="complaints").success
+    assert copied.bundles.pointer().sha == first.sha
+    assert copied.bundles.pointer().withdrawn == {other}
 
 
 # ------------------------------------------------------------------ books that cannot teach

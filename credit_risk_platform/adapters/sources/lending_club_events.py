@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from credit_risk_platform.adapters.landing.source import fingerprint
 from credit_risk_platform.adapters.landing.stage import Resources, scratch_connection, stage_loans
 from credit_risk_platform.adapters.tokens import TokenKey
 from credit_risk_platform.domain.contracts.messages import APPLICATIONS
@@ -33,9 +34,10 @@ def applications_from_lending_club(
         today: dates after it are impossible.
 
     Raises:
-        LandingError: on the first event asked for, where a landing would refuse the file.
+        LandingError: the file cannot be read, or, on the first event asked for, a landing would refuse it.
     """
-    return sound_events(APPLICATIONS, _applications(path, today, resources or Resources()), "lendingclub", pace)
+    tables = _applications(path, today, resources or Resources())
+    return sound_events(APPLICATIONS, tables, f"lendingclub/{fingerprint(path)}", pace)
 
 
 def _applications(path: Path, today: date, resources: Resources) -> Iterator[pa.Table]:

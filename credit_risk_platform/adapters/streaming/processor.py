@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -34,10 +34,10 @@ from credit_risk_platform.adapters.streaming.log import TopicLog
 from credit_risk_platform.adapters.warehouse.base import Warehouse
 from credit_risk_platform.domain.contracts.reasons import Reason
 
-EXAMPLES = 3
 RACES = 5
 """Times a batch is computed anew because another worker was quicker."""
 Commit = Callable[[Sequence[OffsetRange]], None]
+Lag = Callable[[], int]
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,8 @@ class Processor:
     intake: Intake
     handler: Handler
     dead_letters: DeadLetterTopic
+    _held: dict[str, dict[int, int]] = field(default_factory=dict)
+    """Topic id -> where the sink ended when it was last seen. Behind the truth at worst, and the sink would tell."""
 
     def process(
         self, ranges: Sequence[OffsetRange], stamp: Stamp, now: datetime, *, isolate: bool = False
@@ -59,7 +61,7 @@ class Processor:
         Raises `NotReadyError` when the surroundings are at fault.
         """
         started = time.perf_counter()
-        held = sink.taken_until(self.warehouse, self.handler.contract.topic, self.log.topic_id())
+        held = self._look(self.log.topic_id())
         ranges = [_reaching_back(found, held) for found in ranges]
         records = self.log.read(ranges)
         return self.take(records, ranges, stamp, now, commit=self.log.commit, isolate=isolate, started=started)
@@ -74,24 +76,39 @@ class Processor:
         commit: Commit,
         isolate: bool = False,
         started: float | None = None,
+        lag: Lag | None = None,
     ) -> BatchReport:
-        """As `process`, for messages that were read already: `records` are all there are within `ranges`."""
+        """As `process`, for messages that were read already: `records` are all there are within `ranges`.
+
+        `lag` is asked for the report, and so is the group's when it is not given.
+        """
         started = time.perf_counter() if started is None else started
         topic_id = self.log.topic_id()
         for again in range(RACES):
-            before = sink.taken_until(self.warehouse, self.handler.contract.topic, topic_id)
+            before = self._held.get(topic_id) or self._look(topic_id)
             todo, done = _split(ranges, before)
             self._send_again(records, done, topic_id)
             try:
                 parts = self._attempt(records, todo, topic_id, before, stamp, now, isolate) if todo else []
                 break
             except sink.RangeTakenError as error:
+                self._held.clear()
                 if again == RACES - 1:
                     raise NotReadyError(f"{error}, {RACES} times: stop the second consumer of this group") from error
+        self._held[topic_id] = {**before, **{found.partition: found.end for found in todo}}
         commit(ranges)
-        return _report(self, records, ranges, parts, time.perf_counter() - started)
+        return _report(self, records, ranges, done, parts, lag or self.log.lag, started)
+
+    def look(self) -> dict[int, int]:
+        """Partition -> the offset the sink goes on at, read anew."""
+        return self._look(self.log.topic_id())
 
     # ---------------------------------------------------------------- inside
+
+    def _look(self, topic_id: str) -> dict[int, int]:
+        self._held.clear()
+        self._held[topic_id] = sink.taken_until(self.warehouse, self.handler.contract.topic, topic_id)
+        return self._held[topic_id]
 
     def _attempt(
         self,
@@ -139,17 +156,18 @@ class Processor:
         if prepared.refused is not None and prepared.refused.num_rows:
             dead = pa.concat_tables([dead, self.intake.refuse(records, prepared.refused)])
             fresh = _without(fresh, prepared.refused)
-        lost = sink.lost(ranges, self.log.beginnings(), topic_id)
+        complete = records.num_rows == sum(found.count for found in ranges)
+        lost = sink.lost(ranges, {} if complete else self.log.beginnings(), topic_id)
         traced = pa.concat_tables(
             [_traced(fresh, None), _traced(repeated, Outcome.DUPLICATE), _traced(dead, Outcome.DEAD_LETTER), lost]
         )
-        rows = sink.write(
+        written = sink.write(
             self.warehouse, topic_id=topic_id, ranges=ranges, raw_table=self.handler.contract.raw_table, accepted=fresh,
             dead=dead, traced=traced, prepared=prepared, run_id=stamp.run_id, now=now, before=before,
         )  # fmt: skip
         committed = time.time()
         self.dead_letters.publish(records, dead)
-        return _Part(records, dead, rows, prepared.bundle_sha, committed)
+        return _Part(records, dead, written, prepared.bundle_sha, committed)
 
     def _blame(self, records: pa.Table, judged: Judged, fault: Exception) -> Judged:
         """The one message of `records` as a dead letter, with the fault's type: its text might quote the message."""
@@ -167,7 +185,7 @@ class Processor:
         if self.warehouse.exists(table):
             known = f"select 1 from {table} as old where old.event_id = new.event_id"
         with self.warehouse.workspace() as workspace:
-            workspace.stage("new_events", accepted)
+            workspace.stage("new_events", accepted.select(["partition", "offset", "kafka_time", "event_id"]))
             places = workspace.query(
                 f"""
                 select "partition", "offset" from (
@@ -197,26 +215,32 @@ class _Part:
 
     records: pa.Table
     dead: pa.Table
-    rows: Mapping[str, int]
+    written: sink.Written
     bundle_sha: str | None
     committed: float
 
 
 def _report(
-    processor: Processor, records: pa.Table, ranges: Sequence[OffsetRange], parts: Sequence[_Part], seconds: float
+    processor: Processor,
+    records: pa.Table,
+    ranges: Sequence[OffsetRange],
+    done: Sequence[OffsetRange],
+    parts: Sequence[_Part],
+    lag: Lag,
+    started: float,
 ) -> BatchReport:
     topic = processor.handler.contract.topic
     rows: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     waits: list[pa.Array] = []
     for part in parts:
-        rows.update(part.rows)
+        rows.update(part.written.rows)
         reasons.update(part.dead["reason"].to_pylist())
         sent = part.records["kafka_time"].cast(pa.int64())
         waits.append(pc.divide(pc.subtract(int(part.committed * 1e6), sent), 1000.0))
     spread = pc.quantile(pa.chunked_array(waits), [0.5, 0.95, 1.0]).to_pylist() if waits else [None] * 3
     p50, p95, longest = spread
-    outcomes, examples = _outcomes(processor.warehouse, ranges, processor.log.topic_id())
+    outcomes, examples = _outcomes(processor, done, parts)
     return BatchReport(
         topic=topic,
         ranges=tuple(ranges),
@@ -224,33 +248,30 @@ def _report(
         outcomes=outcomes,
         rows=dict(rows),
         reasons=dict(reasons),
-        lag=processor.log.lag(),
-        seconds=seconds,
+        lag=lag(),
+        seconds=time.perf_counter() - started,
         latency_p50_ms=p50,
         latency_p95_ms=p95,
         latency_max_ms=longest,
         bundle_sha=next((part.bundle_sha for part in parts if part.bundle_sha), None),
         already_done=not parts,
-        examples=examples,
+        examples={name: ", ".join(shown[: sink.EXAMPLES]) for name, shown in examples.items()},
     )
 
 
 def _outcomes(
-    warehouse: Warehouse, ranges: Sequence[OffsetRange], topic_id: str
-) -> tuple[dict[Outcome, int], dict[str, str]]:
-    """What stands in the trace for `ranges`, read back: the report says what is there, not what was meant."""
-    within = " or ".join('("partition" = ? and "offset" >= ? and "offset" < ?)' for _ in ranges)
-    params: list[Any] = [ranges[0].topic, topic_id]
-    params += [value for found in ranges for value in (found.partition, found.start, found.end)]
-    sql = f"""
-        select outcome, count(*) as n,
-            list(coalesce(score_id, 'p' || "partition" || ':' || "offset" || ' ' || reason)
-                order by "partition", "offset")[:{EXAMPLES}] as examples
-        from {sink.TRACE} where topic = ? and topic_id = ? and ({within}) group by outcome order by outcome
-    """
-    found = warehouse.query(sql, params).to_pylist()
-    shown = {row["outcome"]: ", ".join(text for text in row["examples"] if text) for row in found}
-    return {Outcome(row["outcome"]): row["n"] for row in found}, {name: text for name, text in shown.items() if text}
+    processor: Processor, done: Sequence[OffsetRange], parts: Sequence[_Part]
+) -> tuple[dict[Outcome, int], dict[str, list[str]]]:
+    """Messages and a few examples of each outcome: of what was written now and of what an earlier run had written."""
+    told = [part.written.outcomes for part in parts]
+    if done:
+        told.append(sink.outcomes(processor.warehouse, processor.log.topic_id(), done))
+    counts: Counter[Outcome] = Counter()
+    examples: dict[str, list[str]] = {}
+    for row in (row for table in told for row in table.to_pylist()):
+        counts[Outcome(row["outcome"])] += row["n"]
+        examples.setdefault(row["outcome"], []).extend(text for text in row["examples"] if text)
+    return dict(counts), examples
 
 
 def _reaching_back(found: OffsetRange, held: Mapping[int, int]) -> OffsetRange:

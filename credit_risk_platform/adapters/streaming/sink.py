@@ -7,6 +7,7 @@ is only a hint for the next range.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import pyarrow as pa
@@ -34,6 +35,14 @@ _TRACE_COLUMNS = (
 )
 
 
+@dataclass(frozen=True)
+class Written:
+    """Table -> rows, and what became of the messages: outcome, n, a few examples."""
+
+    rows: Mapping[str, int]
+    outcomes: pa.Table
+
+
 class RangeTakenError(RuntimeError):
     """Another worker wrote these messages while this one computed them; nothing was written now."""
 
@@ -53,6 +62,14 @@ def dead_letter_offsets(warehouse: Warehouse, topic: str, topic_id: str, ranges:
     return warehouse.query(sql, [topic, topic_id, *places])
 
 
+def outcomes(warehouse: Warehouse, topic_id: str, ranges: Sequence[OffsetRange]) -> pa.Table:
+    """What stands in the trace for `ranges`, as `Written.outcomes`."""
+    within = " or ".join('("partition" = ? and "offset" >= ? and "offset" < ?)' for _ in ranges)
+    places = [value for found in ranges for value in (found.partition, found.start, found.end)]
+    sql = _OUTCOMES.format(rows=f"{TRACE} where topic = ? and topic_id = ? and ({within})")
+    return warehouse.query(sql, [ranges[0].topic, topic_id, *places])
+
+
 def write(
     warehouse: Warehouse,
     *,
@@ -66,8 +83,8 @@ def write(
     run_id: str,
     now: datetime,
     before: Mapping[int, int],
-) -> dict[str, int]:
-    """Write one micro-batch and return table -> rows.
+) -> Written:
+    """Write one micro-batch.
 
     `traced` has place, kafka_time, event_id, outcome and reason of every message of the ranges; the outcome of those a
     handler worked on is null and comes from `prepared.traced`. `before` is what `taken_until` said when the work began:
@@ -77,20 +94,21 @@ def write(
     staged: dict[str, Staged] = {
         **prepared.staged,
         "handled": prepared.traced,
-        "traced": traced,
-        "dead": dead,
-        "accepted": accepted,
+        "given": traced,
+        "traced": Select(_TRACED, [run_id, now]),
     }
     marks = pa.Table.from_pylist([_mark(found, topic_id, run_id, now) for found in ranges], BATCHES_SCHEMA)
     with warehouse.transaction(staged) as transaction:
-        transaction.append(BATCHES, marks.slice(0, 0))
+        if not before:
+            transaction.append(BATCHES, marks.slice(0, 0))  # makes it where it is absent
         _refuse_taken(transaction, topic, topic_id, before)
         rows = dict(prepared.write(transaction))
-        rows[raw_table] = transaction.append(raw_table, Select("select *, ? as run_id from accepted", [run_id]))
-        rows[DEAD_LETTERS] = transaction.append(DEAD_LETTERS, Select("select *, ? as run_id from dead", [run_id]))
-        rows[TRACE] = transaction.append(TRACE, Select(_TRACED, [run_id, now]))
+        rows[raw_table] = transaction.append(raw_table, _with_run(accepted, run_id))
+        rows[DEAD_LETTERS] = transaction.append(DEAD_LETTERS, _with_run(dead, run_id))
+        rows[TRACE] = transaction.append(TRACE, Select("select * from traced"))
         transaction.append(BATCHES, marks)
-    return rows
+        became = transaction.query(_OUTCOMES.format(rows="traced"))
+    return Written(rows, became)
 
 
 def lost(ranges: Sequence[OffsetRange], begins: Mapping[int, int], topic_id: str) -> pa.Table:
@@ -125,13 +143,19 @@ TRACE_SCHEMA = pa.schema(
 _TRACED = f"""
     select {_TRACE_COLUMNS}
     from (
-        select traced.* replace (
-                coalesce(traced.outcome, handled.outcome) as outcome,
-                coalesce(traced.reason, handled.reason) as reason
+        select given.* replace (
+                coalesce(given.outcome, handled.outcome) as outcome, coalesce(given.reason, handled.reason) as reason
             ),
             handled.score_id, ? as run_id, ?::timestamp as processed_at
-        from traced left join handled using ("partition", "offset")
+        from given left join handled using ("partition", "offset")
     )
+"""
+EXAMPLES = 3
+_OUTCOMES = f"""
+    select outcome, count(*) as n,
+        list(coalesce(score_id, 'p' || "partition" || ':' || "offset" || ' ' || reason)
+            order by "partition", "offset")[:{EXAMPLES}] as examples
+    from {{rows}} group by outcome order by outcome
 """
 _ENDS_SQL = f"""
     select "partition", max(end_offset) as taken_until from {BATCHES}
@@ -146,6 +170,10 @@ def _ends(found: pa.Table) -> dict[int, int]:
 def _refuse_taken(transaction: Transaction, topic: str, topic_id: str, before: Mapping[int, int]) -> None:
     if _ends(transaction.query(_ENDS_SQL, [topic, topic_id])) != dict(before):
         raise RangeTakenError(f"another worker wrote messages of {topic} meanwhile")
+
+
+def _with_run(rows: pa.Table, run_id: str) -> pa.Table:
+    return rows.append_column("run_id", pa.repeat(pa.scalar(run_id, pa.string()), rows.num_rows))
 
 
 def _mark(found: OffsetRange, topic_id: str, run_id: str, now: datetime) -> dict[str, object]:

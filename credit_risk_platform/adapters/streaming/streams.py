@@ -15,7 +15,7 @@ from credit_risk_platform.adapters.streaming.batch import BatchReport, Handler, 
 from credit_risk_platform.adapters.streaming.dead_letters import DeadLetterTopic
 from credit_risk_platform.adapters.streaming.intake import Intake
 from credit_risk_platform.adapters.streaming.log import TopicLog
-from credit_risk_platform.adapters.streaming.processor import Commit, Processor
+from credit_risk_platform.adapters.streaming.processor import Commit, Lag, Processor
 from credit_risk_platform.adapters.streaming.repayments import RepaymentUpdates
 from credit_risk_platform.adapters.streaming.windows import TransactionWindows
 from credit_risk_platform.adapters.tokens import TokenKey
@@ -68,9 +68,14 @@ class Streams:
         *,
         commit: Commit,
         isolate: bool = False,
+        lag: Lag | None = None,
     ) -> BatchReport:
         """The same for messages a caller has read; `commit` moves the group's offset (`Processor.take`)."""
-        return self._processor(topic).take(records, ranges, stamp, now, commit=commit, isolate=isolate)
+        return self._processor(topic).take(records, ranges, stamp, now, commit=commit, isolate=isolate, lag=lag)
+
+    def taken_until(self, topic: str) -> dict[int, int]:
+        """Partition -> the offset the sink goes on at; a partition it holds nothing of is absent."""
+        return self._processor(topic).look()
 
     def close(self) -> None:
         for log in self._logs.values():

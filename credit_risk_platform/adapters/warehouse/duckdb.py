@@ -82,15 +82,16 @@ class DuckLakeWarehouse:
 
     @contextmanager
     def workspace(self) -> Iterator[DuckLakeTransaction]:
-        with self._cursor() as cursor:
+        with self._cursor() as cursor, _all_or_nothing(cursor):
             yield DuckLakeTransaction(cursor)
 
     @contextmanager
     def transaction(self, staged: Mapping[str, Staged] | None = None) -> Iterator[DuckLakeTransaction]:
         with self._cursor() as cursor:
             transaction = DuckLakeTransaction(cursor)
-            for name, rows in (staged or {}).items():
-                transaction.stage(name, rows)
+            with _all_or_nothing(cursor):  # not each statement for itself: each would look the whole catalog up
+                for name, rows in (staged or {}).items():
+                    transaction.stage(name, rows)
             with self.lock.held(), _all_or_nothing(cursor):
                 yield transaction
 

@@ -11,7 +11,7 @@ from credit_risk_platform.adapters.warehouse.base import Warehouse
 from credit_risk_platform.catalog import table_of
 from credit_risk_platform.defs.streaming.requests import range_text
 
-_SCORE_ID = re.compile(r"[0-9a-f]{64}")
+_SCORE_ID = re.compile(r"[0-9a-f]{32}")
 
 
 def batch_metadata(report: BatchReport, topic_id: str, attempt: int) -> dict[str, Any]:

@@ -16,16 +16,18 @@ from credit_risk_platform.domain.contracts.messages import MessageContract
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 Schema = dict[str, Any]
 
-_NUMBER = r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?"
+_SIGN = "[-+]?"
+_NUMBER = _SIGN + r"(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?"
 _ISO_DAY = r"\d{4}-\d{2}-\d{2}( \d{2}:\d{2}:\d{2})?"
+_MONTHS = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
 _TEXT_FORMS = {
     Kind.MONEY: rf"^\s*{_NUMBER}\s*$",
     Kind.AMOUNT: rf"^\s*{_NUMBER}\s*$",
     Kind.NUMBER: rf"^\s*{_NUMBER}\s*$",
     Kind.PERCENT: rf"^\s*{_NUMBER}\s*%?\s*$",
-    Kind.COUNT: r"^\s*[-+]?\d+(\.0*)?\s*$",
+    Kind.COUNT: rf"^\s*{_SIGN}\d+(\.0*)?\s*$",
     Kind.TERM: r"^\s*\d+(\.0*)?\s*(months)?\s*$",
-    Kind.MONTH: rf"^([A-Z][a-z]{{2}}-\d{{4}}|{_ISO_DAY})$",
+    Kind.MONTH: rf"^(({_MONTHS})-\d{{4}}|{_ISO_DAY})$",
     Kind.DAY: rf"^{_ISO_DAY}$",
     Kind.TIMESTAMP: rf"^{_ISO_DAY}$",
 }
@@ -83,7 +85,10 @@ def _forms(column: Column) -> list[Schema]:
     """The JSON types a value may have."""
     if column.kind is Kind.TEXT:
         return [{"type": "string"} if column.nullable else {"type": "string", "pattern": r"\S"}]
-    text = {"type": "string", "pattern": _TEXT_FORMS[column.kind]}
+    pattern = _TEXT_FORMS[column.kind]
+    if column.lower is not None and column.lower >= 0:
+        pattern = pattern.replace(_SIGN, "[+]?", 1)
+    text = {"type": "string", "pattern": pattern}
     if not column.kind.is_number:
         return [text]
     low, high = _TYPE_LIMITS.get(column.type, (None, None))

@@ -71,7 +71,12 @@ REPAYMENTS = MessageContract(
     version=1,
     description="What is known of one instalment: that it fell due, and what was paid; a later message restates it.",
     columns=tuple(
-        replace(column, required=True, lower=0.0 if column.kind is Kind.MONEY else column.lower)
+        replace(
+            column,
+            required=True,
+            lower=0.0 if column.kind is Kind.MONEY else column.lower,
+            description="Loan of the book." if column.name == "loan_id" else column.description,
+        )
         for column in REPAYMENT_COLUMNS
         if column.name not in ("known_at", "_batch")
     ),
