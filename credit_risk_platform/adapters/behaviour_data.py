@@ -17,11 +17,12 @@ from credit_risk_platform.adapters.warehouse.base import Select, Warehouse
 from credit_risk_platform.domain.observation import (
     DEFAULT_DPD,
     EVERY_MONTHS,
+    MIN_DEFAULTED,
     MIN_MONTHS_ON_BOOK,
     WINDOW_MONTHS,
     ObservationPlan,
 )
-from credit_risk_platform.domain.splits import MIN_BADS, Split
+from credit_risk_platform.domain.splits import Split
 
 SET = TrainingTable("gold.behaviour_training_set", "observation_month", ("loan_id", "observation_month"))
 IDENTITY = ("loan_id", "observation_month", "window_end", "split", "is_bad")
@@ -127,7 +128,7 @@ def obstacle(warehouse: Warehouse, cards: Sequence[SplitCard]) -> str:
         )
     defaulted = {split: bads for split, (_, bads) in defaulters(warehouse).items()}
     short = [f"{split} has {defaulted.get(split, 0)} loans that defaulted, needs {least}"
-             for split, least in MIN_BADS.items() if defaulted.get(split, 0) < least]  # fmt: skip
+             for split, least in MIN_DEFAULTED.items() if defaulted.get(split, 0) < least]  # fmt: skip
     return "; ".join(short)
 
 

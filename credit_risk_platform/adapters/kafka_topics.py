@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from credit_risk_platform.adapters.kafka_client import connect
 from credit_risk_platform.adapters.kafka_connection import KafkaConnection
 from credit_risk_platform.adapters.kafka_ports import listens
 from credit_risk_platform.adapters.streaming.batch import NotReadyError
@@ -108,7 +109,7 @@ def _administration(connection: KafkaConnection) -> Iterator[KafkaAdminClient]:
     if not listens(connection.bootstrap_servers):
         raise unreachable(connection, "nothing listens there")
     try:
-        admin = KafkaAdminClient(**connection.options(bootstrap_timeout_ms=BOOTSTRAP_MS))
+        admin = connect(KafkaAdminClient, connection, bootstrap_timeout_ms=BOOTSTRAP_MS)
     except KafkaError as error:  # the client tells a wrong password from silence only in its log
         spoken = f"something listens there, but does not answer in {connection.security_protocol}"
         raise unreachable(connection, f"{spoken} ({error})") from error

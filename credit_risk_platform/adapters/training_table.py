@@ -66,6 +66,11 @@ class TrainingTable:
         )
         return [SplitCard(**row) for row in found.to_pylist()]
 
+    def loans(self, warehouse: Warehouse, split: Split) -> int:
+        """Different loans in a split: how many rows are independent of each other where a loan has several."""
+        counted = f"select count(distinct loan_id) as n from {self.name} where split = ?"
+        return int(warehouse.query(counted, [str(split)])["n"][0].as_py())
+
     def repeated(self, warehouse: Warehouse) -> int:
         """Rows beyond the first of a key: a row in two splits, or twice in one."""
         distinct = f"select distinct {', '.join(self.key)} from {self.name}"

@@ -14,6 +14,7 @@ from credit_risk_platform.cli.home import CommandError, open_home, prepare_home,
 from credit_risk_platform.cli.progress import ProgressLines
 from credit_risk_platform.cli.runs import RunOutcome, run_job
 from credit_risk_platform.cli.status import collect, show
+from credit_risk_platform.cli.streaming import score_once
 from credit_risk_platform.cli.tables import new_table
 from credit_risk_platform.settings import PortfolioSource, Settings
 
@@ -45,8 +46,11 @@ def demo_settings(
     return settings
 
 
-def run_demo(settings: Settings, console: Console, path: Path | None) -> bool:
-    """Land, build, train, promote, score, watch. False when a step or a blocking check failed."""
+def run_demo(settings: Settings, console: Console, path: Path | None, *, stream: bool = False) -> bool:
+    """Land, build, train, promote, score, watch; then, to `stream`, score events from Kafka where there is a broker.
+
+    False when a step or a blocking check failed.
+    """
     prepare_home(settings)
     remember(settings)
     if path is not None and settings.portfolio_source is PortfolioSource.LANDING:
@@ -55,8 +59,10 @@ def run_demo(settings: Settings, console: Console, path: Path | None) -> bool:
     console.print("[dim]Loading the graph; a new home compiles the dbt project first ...[/]")
     lines = ProgressLines(console)
     started = time.monotonic()
-    outcome = _run_jobs(settings, lines)
-    if not outcome.succeeded:
+    outcome: RunOutcome | None = _run_jobs(settings, lines)
+    if stream and outcome is not None and outcome.succeeded:
+        outcome = score_once(settings, console, lines)
+    if outcome is not None and not outcome.succeeded:
         report_failure(outcome, lines, console)
         return False
     console.print()

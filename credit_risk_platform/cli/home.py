@@ -50,9 +50,11 @@ def prepare_home(settings: Settings) -> None:
 
 
 def remember(settings: Settings) -> None:
-    """Write down which book this home was made from. No secret is among these settings."""
+    """Write down which book this home was made from, and where its Kafka is. No secret is among these settings."""
     values = {name: getattr(settings, name) for name in REMEMBERED}
     lines = [f"CRP_{name.upper()}={value}" for name, value in values.items() if value is not None]
+    if settings.kafka_bootstrap_servers != Settings.model_fields["kafka_bootstrap_servers"].default:
+        lines.append(f"CRP_KAFKA_BOOTSTRAP_SERVERS={settings.kafka_bootstrap_servers}")  # where our broker had to move
     (settings.paths.home / "crp.env").write_text("\n".join(lines) + "\n")
 
 

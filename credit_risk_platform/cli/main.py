@@ -51,15 +51,16 @@ def demo(
     home: Home = None,
 ) -> None:
     """From nothing to scores: land, build marts, train, promote, score, watch for drift; then serve it."""
-    from credit_risk_platform.cli import serving
+    from credit_risk_platform.cli import serving, streaming
     from credit_risk_platform.cli.demo import demo_settings, run_demo
 
     with command():
         settings = demo_settings(home, source.portfolio if source else None, path, loans, serve=not once)
         serving.refuse_second(settings)
+        settings = streaming.reserve_port(settings, console)
         if not once:
             settings = serving.reserve_ports(settings, console)
-        if not run_demo(settings, console, path):
+        if not run_demo(settings, console, path, stream=once):
             raise typer.Exit(1)
         if not once:
             with contextlib.suppress(KeyboardInterrupt):

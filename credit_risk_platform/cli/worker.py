@@ -10,29 +10,39 @@ import sys
 
 import dagster as dg
 
-from credit_risk_platform.definitions import build_definitions
 from credit_risk_platform.settings import Settings
 
-TAGS = {
-    ".dagster/repository": "__repository__@platform",  # the job's page in the UI lists runs by this
-    "dagster/max_retries": "0",  # a user who pressed Ctrl-C does not want the daemon to start over
-}
+STREAMING = ("micro_batch_scoring", "repayment_updates", "transaction_windows")
+"""Jobs of the streaming location."""
 
 
 def main(job: str, run_id: str, partition: str = "", *assets: str) -> int:
     """Exit code 0 when every step and every blocking check of the run was green. `assets` narrow the job."""
     settings = Settings()
-    definitions = build_definitions(settings)
+    definitions, location = _location_of(job, settings)
     with dg.DagsterInstance.from_config(str(settings.paths.dagster)) as instance:
         result = definitions.resolve_job_def(job).execute_in_process(
             instance=instance,
             run_id=run_id,
             partition_key=partition or None,
             asset_selection=[dg.AssetKey.from_user_string(name) for name in assets] or None,
-            tags=TAGS,
+            tags={
+                ".dagster/repository": f"__repository__@{location}",  # the job's page in the UI lists runs by this
+                "dagster/max_retries": "0",  # a user who pressed Ctrl-C does not want the daemon to start over
+            },
             raise_on_error=False,
         )
     return 0 if result.success else 1
+
+
+def _location_of(job: str, settings: Settings) -> tuple[dg.Definitions, str]:
+    if job in STREAMING:
+        from credit_risk_platform.definitions_streaming import build_streaming_definitions
+
+        return build_streaming_definitions(settings), "streaming"
+    from credit_risk_platform.definitions import build_definitions
+
+    return build_definitions(settings), "platform"
 
 
 if __name__ == "__main__":

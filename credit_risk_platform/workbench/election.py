@@ -108,7 +108,7 @@ class Election:
     def _promote(self) -> Events:
         reigning, table = self.bundles.pointer(), self.family.table
         judged = {card.split: card for card in table.cards(self.warehouse)}[Split.OUT_OF_TIME]
-        noise = sampling_ece(judged.loans, judged.bad_rate)
+        noise = sampling_ece(table.loans(self.warehouse, Split.OUT_OF_TIME), judged.bad_rate)
         rules = replace(self.config.rules(self.family.inputs), ece_noise=noise)
         names = self.family.candidates(self.settings)
         found = candidates.contenders(self.warehouse, table.fingerprint(self.warehouse), names)

@@ -175,3 +175,15 @@ def test_what_a_rollback_withdrew_stays_withdrawn_until_somebody_puts_it_back(st
     rolled = store.promote(replace(promotion(first), withdraws=second), METRICS, replaces=second)
     assert rolled.withdrawn == {second}
     assert store.promote(promotion(second, 2), METRICS, replaces=first).withdrawn == set()
+
+
+def test_two_roles_share_the_bundles_and_neither_moves_the_others_champion(store, made):
+    first, second = (store.put(bundle.to_bytes()) for bundle in made[:2])
+    behaviour = BundleStore(store.root, role="behaviour")
+    store.promote(promotion(first), METRICS, replaces=None)
+    assert behaviour.pointer() is None
+    behaviour.promote(promotion(second), METRICS, replaces=None)
+    assert (store.champion().sha256, behaviour.champion().sha256) == (first, second)
+    assert behaviour.pointer_file.name == "behaviour_champion.json"
+    with pytest.raises(StaleChampionError, match="materialise models/behaviour_champion again"):
+        behaviour.promote(promotion(first), METRICS, replaces=None)

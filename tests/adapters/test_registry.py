@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from credit_risk_platform.adapters.registry import CHALLENGER, CHAMPION, CandidateRun, ModelRegistry
+from credit_risk_platform.adapters.registry import BEHAVIOURAL_MODEL, CHALLENGER, CHAMPION, CandidateRun, ModelRegistry
 from tests.credit_book import copy_mlflow, mlflow_template
 
 __all__ = ["mlflow_template"]
@@ -85,3 +85,13 @@ def test_an_alias_names_one_version_and_the_champion_is_no_longer_the_challenger
 def test_links_lead_to_the_run_and_the_version_in_the_ui(registry):
     assert registry.run_url("r1") == f"http://127.0.0.1:5000/#/experiments/{registry.experiment_id}/runs/r1"
     assert registry.version_url(3) == "http://127.0.0.1:5000/#/models/application_pd/versions/3"
+
+
+def test_the_behavioural_model_has_versions_and_a_champion_of_its_own(registry, bundle):
+    behavioural = ModelRegistry(registry.root, registry.ui_url, BEHAVIOURAL_MODEL)
+    run_id = log(registry, bundle)
+    for one in (registry, behavioural):
+        one.point(CHAMPION, one.register("a" * 64, run_id, {}))
+    behavioural.point(CHAMPION, behavioural.register("b" * 64, run_id, {}))
+    assert (registry.alias(CHAMPION), behavioural.alias(CHAMPION)) == (1, 2)
+    assert behavioural.version_url(2).endswith("/models/behavioural_pd/versions/2")

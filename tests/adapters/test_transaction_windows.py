@@ -191,6 +191,16 @@ def test_a_late_event_of_a_later_batch_does_not_reopen_its_window(warehouse: Duc
     assert windows(warehouse) == closed
 
 
+def test_of_two_bookings_of_one_instant_the_later_message_has_the_last_balance(warehouse: DuckLakeWarehouse) -> None:
+    at = clock("09:30:10")
+    run(warehouse, Event(0, at, balance="30.00"), Event(1, at, balance="20.00"))
+    assert [row["last_balance"] for row in windows(warehouse)] == [Decimal("20.00")]
+    run(warehouse, Event(2, at, balance="25.00"), Event(3, at, balance=None))
+    assert [row["last_balance"] for row in windows(warehouse)] == [Decimal("25.00")]
+    run(warehouse, Event(4, at - timedelta(seconds=1), balance="1.00"))
+    assert [(row["last_balance"], row["min_balance"]) for row in windows(warehouse)] == [(Decimal(25), Decimal(1))]
+
+
 _LAKES = itertools.count()
 _CUSTOMERS = {0: ("ann", "bob"), 1: ("cy",)}  # a customer's messages are in one partition
 

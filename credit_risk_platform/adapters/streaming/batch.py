@@ -6,7 +6,7 @@ whose offsets start again at 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -91,6 +91,8 @@ class BatchReport:
     bundle_sha: str | None = None
     already_done: bool = False
     """The sink held all of it: an earlier run was ended between its commit and Kafka's."""
+    latencies_ms: Sequence[float] = field(default=(), repr=False)
+    """The latency of each message."""
     examples: Mapping[str, str] = field(default_factory=dict)
     """A few score ids and dead letters to click on or replay."""
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from credit_risk_platform.adapters.kafka_client import connect
 from credit_risk_platform.adapters.kafka_connection import KafkaConnection
 from credit_risk_platform.adapters.streaming.batch import NotReadyError
 from credit_risk_platform.domain.contracts.messages import DEAD_LETTER_SUFFIX
@@ -59,8 +60,14 @@ class DeadLetterTopic:
         if self._producer is None:
             from kafka import KafkaProducer
 
-            options = self.connection.options(request_timeout_ms=10_000, bootstrap_timeout_ms=3_000)
-            self._producer = KafkaProducer(**options, acks="all", enable_idempotence=True)
+            self._producer = connect(
+                KafkaProducer,
+                self.connection,
+                request_timeout_ms=10_000,
+                bootstrap_timeout_ms=3_000,
+                acks="all",
+                enable_idempotence=True,
+            )
         return self._producer
 
 

@@ -14,11 +14,14 @@ from typing import Any
 
 import pyarrow as pa
 
+from credit_risk_platform.adapters.kafka_client import connect
 from credit_risk_platform.adapters.kafka_connection import KafkaConnection
 from credit_risk_platform.adapters.streaming.batch import RECORD_SCHEMA, NotReadyError, OffsetRange
 from credit_risk_platform.domain.contracts.messages import MAX_MESSAGE_BYTES
 
 POLL_MS = 500
+QUICK = {"request_timeout_ms": 10_000, "bootstrap_timeout_ms": 3_000}
+"""A tick or a run would rather hear soon that the cluster is away."""
 STALL_SECONDS = 30.0
 METADATA_SECONDS = 30.0
 """How long new partitions may stay unseen."""
@@ -57,7 +60,9 @@ class TopicLog:
     def pending(self, at_most: int) -> list[OffsetRange]:
         """What stands between the group and the ends, `at_most` messages in all, the longest queues cut first."""
         ends, begins, committed = self.ends(), self.beginnings(), self.committed()
-        starts = {partition: _start(committed.get(partition), begins[partition], ends[partition]) for partition in ends}
+        starts = {
+            partition: start_of(committed.get(partition), begins[partition], ends[partition]) for partition in ends
+        }
         waiting = {partition: ends[partition] - starts[partition] for partition in ends}
         shares = _shares(waiting, at_most)
         return [
@@ -108,7 +113,7 @@ class TopicLog:
         from kafka.admin import KafkaAdminClient
 
         def describe() -> Mapping[str, Any]:
-            admin = KafkaAdminClient(**self._options())
+            admin = connect(KafkaAdminClient, self.connection, **QUICK)
             try:
                 found: Mapping[str, Any] = admin.describe_topics([self.topic])[0]
                 return found
@@ -154,8 +159,10 @@ class TopicLog:
         if self._consumer is None:
             from kafka import KafkaConsumer
 
-            self._consumer = KafkaConsumer(
-                **self._options(),
+            self._consumer = connect(
+                KafkaConsumer,
+                self.connection,
+                **QUICK,
                 group_id=self.group,
                 enable_auto_commit=False,
                 auto_offset_reset="none",
@@ -165,9 +172,6 @@ class TopicLog:
                 max_poll_records=5_000,
             )
         return self._consumer
-
-    def _options(self) -> dict[str, Any]:
-        return self.connection.options(request_timeout_ms=10_000, bootstrap_timeout_ms=3_000)
 
     @property
     def _where(self) -> str:
@@ -207,7 +211,7 @@ def _fetch(consumer: Any, topic: str, wanted: Mapping[int, OffsetRange]) -> list
         polled = consumer.poll(timeout_ms=POLL_MS)
         for place, batch in polled.items():
             kept = (record for record in batch if record.offset < places[place].end)
-            records.extend(_lightened(record) for record in kept)
+            records.extend(lightened(record) for record in kept)
         if polled:
             heard = time.monotonic()
         elif time.monotonic() - heard > STALL_SECONDS:
@@ -219,12 +223,12 @@ def _fetch(consumer: Any, topic: str, wanted: Mapping[int, OffsetRange]) -> list
     return records
 
 
-def _lightened(record: Any) -> Any:
+def lightened(record: Any) -> Any:
     """The record without a value that is too large to be one of ours."""
     return record._replace(value=None) if (record.serialized_value_size or 0) > MAX_MESSAGE_BYTES else record
 
 
-def _start(committed: int | None, begin: int, end: int) -> int:
+def start_of(committed: int | None, begin: int, end: int) -> int:
     """Where the group goes on. An offset beyond the end belonged to a topic of the same name that is gone."""
     if committed is None or committed > end:
         return begin

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -95,7 +94,8 @@ class Processor:
                 self._held.clear()
                 if again == RACES - 1:
                     raise NotReadyError(f"{error}, {RACES} times: stop the second consumer of this group") from error
-        self._held[topic_id] = {**before, **{found.partition: found.end for found in todo}}
+        if parts:
+            self._held[topic_id] = dict(parts[-1].written.ends)
         commit(ranges)
         return _report(self, records, ranges, done, parts, lag or self.log.lag, started)
 
@@ -182,7 +182,7 @@ class Processor:
         """(events seen for the first time, events the sink or an earlier message of this batch holds)."""
         table = self.handler.contract.raw_table
         known = "select 1 where false"
-        if self.warehouse.exists(table):
+        if self._held.get(self.log.topic_id()) or self.warehouse.exists(table):  # who holds a batch holds this table
             known = f"select 1 from {table} as old where old.event_id = new.event_id"
         with self.warehouse.workspace() as workspace:
             workspace.stage("new_events", accepted.select(["partition", "offset", "kafka_time", "event_id"]))
@@ -238,8 +238,8 @@ def _report(
         reasons.update(part.dead["reason"].to_pylist())
         sent = part.records["kafka_time"].cast(pa.int64())
         waits.append(pc.divide(pc.subtract(int(part.committed * 1e6), sent), 1000.0))
-    spread = pc.quantile(pa.chunked_array(waits), [0.5, 0.95, 1.0]).to_pylist() if waits else [None] * 3
-    p50, p95, longest = spread
+    waited = pa.chunked_array(waits, pa.float64())
+    p50, p95, longest = pc.quantile(waited, [0.5, 0.95, 1.0]).to_pylist()
     outcomes, examples = _outcomes(processor, done, parts)
     return BatchReport(
         topic=topic,
@@ -253,6 +253,7 @@ def _report(
         latency_p50_ms=p50,
         latency_p95_ms=p95,
         latency_max_ms=longest,
+        latencies_ms=waited.to_numpy(),
         bundle_sha=next((part.bundle_sha for part in parts if part.bundle_sha), None),
         already_done=not parts,
         examples={name: ", ".join(shown[: sink.EXAMPLES]) for name, shown in examples.items()},

@@ -41,6 +41,8 @@ class Written:
 
     rows: Mapping[str, int]
     outcomes: pa.Table
+    ends: Mapping[int, int]
+    """Partition -> the offset the sink goes on at now."""
 
 
 class RangeTakenError(RuntimeError):
@@ -88,7 +90,7 @@ def write(
 
     `traced` has place, kafka_time, event_id, outcome and reason of every message of the ranges; the outcome of those a
     handler worked on is null and comes from `prepared.traced`. `before` is what `taken_until` said when the work began:
-    raises `RangeTakenError` when it says otherwise now.
+    raises `RangeTakenError` when another worker has written to these partitions since, or the same events elsewhere.
     """
     topic = ranges[0].topic
     staged: dict[str, Staged] = {
@@ -101,14 +103,15 @@ def write(
     with warehouse.transaction(staged) as transaction:
         if not before:
             transaction.append(BATCHES, marks.slice(0, 0))  # makes it where it is absent
-        _refuse_taken(transaction, topic, topic_id, before)
+        ends = _ends(transaction.query(_ENDS_SQL, [topic, topic_id]))
+        _refuse_taken(transaction, topic, ends, before, ranges, raw_table, accepted)
         rows = dict(prepared.write(transaction))
         rows[raw_table] = transaction.append(raw_table, _with_run(accepted, run_id))
         rows[DEAD_LETTERS] = transaction.append(DEAD_LETTERS, _with_run(dead, run_id))
         rows[TRACE] = transaction.append(TRACE, Select("select * from traced"))
         transaction.append(BATCHES, marks)
         became = transaction.query(_OUTCOMES.format(rows="traced"))
-    return Written(rows, became)
+    return Written(rows, became, ends | {found.partition: found.end for found in ranges})
 
 
 def lost(ranges: Sequence[OffsetRange], begins: Mapping[int, int], topic_id: str) -> pa.Table:
@@ -167,9 +170,21 @@ def _ends(found: pa.Table) -> dict[int, int]:
     return dict(zip(found["partition"].to_pylist(), found["taken_until"].to_pylist(), strict=True))
 
 
-def _refuse_taken(transaction: Transaction, topic: str, topic_id: str, before: Mapping[int, int]) -> None:
-    if _ends(transaction.query(_ENDS_SQL, [topic, topic_id])) != dict(before):
+def _refuse_taken(
+    transaction: Transaction,
+    topic: str,
+    ends: Mapping[int, int],
+    before: Mapping[int, int],
+    ranges: Sequence[OffsetRange],
+    raw_table: str,
+    accepted: pa.Table,
+) -> None:
+    if any(ends.get(found.partition) != before.get(found.partition) for found in ranges):
         raise RangeTakenError(f"another worker wrote messages of {topic} meanwhile")
+    if ends != before:
+        sql = f"select count(*) as n from {raw_table} where event_id in (select unnest(?::varchar[]))"
+        if transaction.query(sql, [accepted["event_id"].to_pylist()])["n"][0].as_py():
+            raise RangeTakenError(f"another worker wrote the same events of {topic} meanwhile, from other partitions")
 
 
 def _with_run(rows: pa.Table, run_id: str) -> pa.Table:

@@ -71,14 +71,14 @@ class DuckLakeTransaction:
 
     def _stage_batches(self, name: str, batches: Batches) -> None:
         # Batch by batch: memory is bounded by the batch, and by DuckDB's own spilling.
+        # The first rows make the table: within a transaction DuckDB 1.5.5 loses a large insert into one made empty.
         params = list(batches.params)
-        self._register(batches.rows.schema.empty_table())
+        filled = (batch for batch in batches.rows if batch.num_rows)
+        first = next(filled, None)
+        self._register(batches.rows.schema.empty_table() if first is None else _sliced(first))
         self._cursor.execute(f"create or replace temp table {name} as {batches.sql}", params)
-        for batch in batches.rows:
-            if not batch.num_rows:
-                continue
-            # In small slices (nothing is copied): DuckDB shares a scan between threads by the slice.
-            self._register(pa.Table.from_batches(pa.Table.from_batches([batch]).to_batches(_SLICE_ROWS)))
+        for batch in filled:
+            self._register(_sliced(batch))
             self._cursor.execute(f"insert into {name} {batches.sql}", params)
         self._cursor.unregister(_INCOMING)
 
@@ -124,6 +124,11 @@ class DuckLakeTransaction:
         if twice is not None:
             key = ", ".join(f"{name}={value!r}" for name, value in zip(keys, twice, strict=False))
             raise DuplicateKeyError(f"{table}: {twice[-1]} incoming rows share the key {key}; nothing was written")
+
+
+def _sliced(batch: pa.RecordBatch) -> pa.Table:
+    """In small slices (nothing is copied): DuckDB shares a scan between threads by the slice."""
+    return pa.Table.from_batches(pa.Table.from_batches([batch]).to_batches(_SLICE_ROWS))
 
 
 def _same_key(table: str, keys: Sequence[str]) -> str:
