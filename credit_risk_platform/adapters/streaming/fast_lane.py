@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -22,11 +22,15 @@ from credit_risk_platform.adapters.streaming.log import TopicLog, lightened, sta
 from credit_risk_platform.adapters.streaming.streams import Streams
 
 POLL_MS = 100
+CATCH_UP_MS = 10
+"""What was fetched while the last batch was computed is old; the next fetch brings what has come since."""
 PATIENCE_SECONDS = 30.0
 """How long surroundings that are not ready are waited for, messages in hand."""
 PAUSE_SECONDS = 0.5
 ATTEMPTS = 3
 """Times a batch is tried whole before the message it fails on is looked for."""
+BATCHES_PER_MERGE = 8
+"""After so many batches the small files of one table become one: every scan opens them all."""
 SESSION_MS = 10_000
 """A process that died is missed after this long, and its partitions go to the others."""
 
@@ -75,7 +79,7 @@ class Summary:
 
 
 class FastLane:
-    """One member of the fast lane of `topic`. `clock` gives naive UTC."""
+    """One member of the fast lane of `topic`. `clock` gives naive UTC, `merge` joins a table's small files."""
 
     def __init__(
         self,
@@ -87,9 +91,12 @@ class FastLane:
         batch_messages: int = 5_000,
         on_batch: Callable[[BatchReport], None] = lambda _: None,
         on_wait: Callable[[str], None] = lambda _: None,
+        merge: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.streams, self.topic, self.stamp, self.clock = streams, topic, stamp, clock
-        self.batch_messages, self.on_batch, self.on_wait = batch_messages, on_batch, on_wait
+        self.batch_messages, self.on_batch, self.on_wait, self.merge = batch_messages, on_batch, on_wait, merge
+        self._written: dict[str, None] = {}
+        """Tables with new small files, the longest waiting first."""
         self._topic_id = ""
         self._next: dict[int, int] = {}
         """Partition of this member -> the offset its next batch begins at."""
@@ -146,9 +153,14 @@ class FastLane:
             self._next[found.partition] = found.end
         summary.add(report)
         self.on_batch(report)
+        self._written |= dict.fromkeys(table for table, rows in report.rows.items() if rows)
+        if summary.batches % BATCHES_PER_MERGE == 0:
+            table = next(iter(self._written))
+            del self._written[table]
+            self.merge(table)
 
     def _poll(self, consumer: Any) -> tuple[list[Any], list[OffsetRange]]:
-        """What is there, up to a batch: the first poll waits, the others take what has been fetched meanwhile.
+        """What is there, up to a batch: the first poll waits, the others catch up.
 
         A range goes from where the partition was to where it is now: offsets without a message are passed too.
         """
@@ -157,23 +169,23 @@ class FastLane:
         wait = POLL_MS
         while len(records) < self.batch_messages:
             polled = consumer.poll(timeout_ms=wait, max_records=self.batch_messages - len(records))
-            self._follow(consumer)
+            sought = self._follow(consumer)
             for place, batch in polled.items():
                 expected = reached.get(place.partition, self._next.get(place.partition))
-                if expected is None or batch[0].offset < expected:
-                    continue  # read from elsewhere than asked for: the partition has just come to this member
+                if expected is None or place.partition in sought or batch[0].offset < expected:
+                    continue  # read elsewhere than where the partition goes on
                 records += map(lightened, batch)
                 reached[place.partition] = consumer.position(place)
             self._go_back(consumer, reached)
             if not polled:
                 break
-            wait = 0
+            wait = CATCH_UP_MS
         starts = {number: start for number, start in self._next.items() if reached.get(number, start) > start}
         ranges = [OffsetRange(self.topic, number, start, reached[number]) for number, start in sorted(starts.items())]
         return [record for record in records if record.partition in starts], ranges
 
-    def _follow(self, consumer: Any) -> None:
-        """Learn which partitions are this member's now, and where the sink goes on with those that are new to it."""
+    def _follow(self, consumer: Any) -> Set[int]:
+        """Learn which partitions are this member's now; those that are new to it go to where the sink ends."""
         mine = {place.partition: place for place in consumer.assignment()}
         if (topic_id := self._log.topic_id()) != self._topic_id:  # deleted and made again: other messages
             self._topic_id = topic_id
@@ -187,6 +199,7 @@ class FastLane:
                 asked = start_of(committed.get(number), begins[number], ends[number])
                 self._next[number] = taken.get(number, asked)
                 consumer.seek(mine[number], max(self._next[number], begins[number]))
+        return new
 
     def _go_back(self, consumer: Any, reached: Mapping[int, int]) -> None:
         """A partition that was lost and given back between two polls stands at the beginning of the log."""

@@ -82,6 +82,8 @@ class Processor:
         `lag` is asked for the report, and so is the group's when it is not given.
         """
         started = time.perf_counter() if started is None else started
+        if records.num_rows > sum(found.count for found in ranges):
+            raise ValueError(f"{records.num_rows} messages cannot all be of {', '.join(map(str, ranges))}")
         topic_id = self.log.topic_id()
         for again in range(RACES):
             before = self._held.get(topic_id) or self._look(topic_id)

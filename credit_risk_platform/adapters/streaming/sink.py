@@ -107,7 +107,8 @@ def write(
         _refuse_taken(transaction, topic, ends, before, ranges, raw_table, accepted)
         rows = dict(prepared.write(transaction))
         rows[raw_table] = transaction.append(raw_table, _with_run(accepted, run_id))
-        rows[DEAD_LETTERS] = transaction.append(DEAD_LETTERS, _with_run(dead, run_id))
+        if dead.num_rows or not before:
+            rows[DEAD_LETTERS] = transaction.append(DEAD_LETTERS, _with_run(dead, run_id))
         rows[TRACE] = transaction.append(TRACE, Select("select * from traced"))
         transaction.append(BATCHES, marks)
         became = transaction.query(_OUTCOMES.format(rows="traced"))

@@ -131,6 +131,12 @@ class DuckLakeWarehouse:
             cursor.execute("checkpoint")
         return Upkeep(before, self._files())
 
+    def merge(self, table: str) -> None:
+        """Make one file of a table's small ones: what keeps a process that writes all day quick until the upkeep."""
+        schema, name = table.split(".")
+        with self.lock.held(), self._cursor() as cursor:
+            cursor.execute(f"call ducklake_merge_adjacent_files('{CATALOG}', ?, schema => ?)", [name, schema])
+
     def _files(self) -> int:
         """Parquet files in the data folder, those of old snapshots included."""
         return sum(1 for _ in self.data_path.rglob("*.parquet"))
