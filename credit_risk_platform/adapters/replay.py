@@ -20,7 +20,9 @@ from credit_risk_platform.adapters.bundles import BundleNotFoundError, BundleSto
 from credit_risk_platform.adapters.code_version import code_hash, git_commit
 from credit_risk_platform.adapters.feature_sql import APPLICATIONS, MACRO, FeatureSql, FeatureSqlError
 from credit_risk_platform.adapters.ledger import LedgerError, ScoreLedger
+from credit_risk_platform.adapters.online_sql import OnlineFeatures
 from credit_risk_platform.domain.bundle import ModelBundle
+from credit_risk_platform.domain.contracts.messages import APPLICATIONS as STREAMED
 from credit_risk_platform.domain.models.frame import FeatureTable, by_kind
 from credit_risk_platform.domain.provenance import (
     InputDifference,
@@ -35,6 +37,12 @@ from credit_risk_platform.domain.provenance import (
 from credit_risk_platform.domain.scoring import Bands, ScoringError, points, score_inputs
 
 BANDS = "gold.risk_bands"
+REPAYMENTS = "_repayments"
+"""End of the names of the tables that only behavioural models read."""
+
+
+class _GoneError(LookupError):
+    """What was scored cannot be computed from today's data; the message says why."""
 
 
 class MissingBundleError(LedgerError):
@@ -114,12 +122,13 @@ class Replayer:
         self.bundles = bundles
         self.mart_sql = mart_sql
         self._bundle = cache(self._load)
+        self._online = cache(self._online_features)
 
     def replay(self, score_id: str) -> ReplayReport:
         row = self.ledger.find(score_id)
         bundle, feature_sql = self._bundle(row["bundle_sha"])
         inputs, data = self._compare_inputs(row, bundle, feature_sql)
-        parts = (data, self._feature_sql(row), self._champion(row), self._policy(row), _code(row))
+        parts = (data, self._feature_sql(row, bundle), self._champion(row, bundle), self._policy(row), _code(row))
         return ReplayReport(
             score_id=row["score_id"],
             loan_id=row["loan_id"],
@@ -163,13 +172,9 @@ class Replayer:
         self, row: dict[str, Any], bundle: ModelBundle, feature_sql: FeatureSql
     ) -> tuple[list[InputDifference], PartComparison]:
         """Today's data through the bundle's own feature SQL, against what was scored."""
-        rows = self.warehouse.query(f"select * from {APPLICATIONS} where loan_id = ?", [row["loan_id"]])
-        if rows.num_rows != 1:
-            gone = f"{APPLICATIONS} holds {rows.num_rows} rows of this loan now"
-            return [], PartComparison(Part.FEATURE_DATA, row["inputs_hash"], "", None, gone)
         try:
-            features = feature_sql.compute(rows, self._macro)
-        except FeatureSqlError as error:
+            features = self._of_message(row) if row["kafka_topic"] else self._of_loan(row, feature_sql)
+        except (FeatureSqlError, _GoneError) as error:
             return [], PartComparison(Part.FEATURE_DATA, row["inputs_hash"], "", None, str(error))
         frame = FeatureTable.from_arrow(features, bundle.features)
         numeric, categorical = frame.numeric_inputs()[0].as_py(), frame.categorical_inputs()[0].as_py()
@@ -180,20 +185,47 @@ class Replayer:
         detail = f"{len(found)} of {len(names)} inputs have another value" if found else ""
         return found, PartComparison(Part.FEATURE_DATA, row["inputs_hash"], now, not found, detail)
 
+    def _of_loan(self, row: dict[str, Any], feature_sql: FeatureSql) -> pa.Table:
+        rows = self.warehouse.query(f"select * from {APPLICATIONS} where loan_id = ?", [row["loan_id"]])
+        if rows.num_rows != 1:
+            raise _GoneError(f"{APPLICATIONS} holds {rows.num_rows} rows of this loan now")
+        return feature_sql.compute(rows, self._macro)
+
+    def _of_message(self, row: dict[str, Any]) -> pa.Table:
+        """Features of the message that was answered, from its row in bronze."""
+        online = self._online(row["bundle_sha"])
+        if any(source.endswith(REPAYMENTS) for source in online.sources):
+            raise _GoneError("the score was given on the instalments known by then; the loan has gone on since")
+        table = STREAMED.raw_table
+        if row["kafka_topic"] != STREAMED.topic or not self.warehouse.exists(table):
+            raise _GoneError(f"{table} does not hold messages of {row['kafka_topic']}")
+        place = [row["kafka_topic"], row["kafka_partition"], row["kafka_offset"], row["loan_id"]]
+        # A topic that was made anew has the same offsets again; the loan is another one then.
+        sql = f'select * from {table} where topic = ? and "partition" = ? and "offset" = ? and loan_id = ?'
+        found = self.warehouse.query(f"select *, 'kafka' as source_system from ({sql}) limit 1", place)
+        if not found.num_rows:
+            raise _GoneError(f"{table} does not hold the message any more")
+        return online.compute(dict.fromkeys(online.sources, found), self._macro)
+
+    def _online_features(self, sha: str) -> OnlineFeatures:
+        bundle, _ = self._bundle(sha)
+        return OnlineFeatures(bundle.intake_sql, bundle.feature_sql)
+
     @cached_property
     def _macro(self) -> pa.Table:
         return self.warehouse.query(f"select * from {MACRO}")
 
-    def _feature_sql(self, row: dict[str, Any]) -> PartComparison:
+    def _feature_sql(self, row: dict[str, Any], bundle: ModelBundle) -> PartComparison:
         then = row["feature_sql_hash"]
-        if self.mart_sql is None:
+        if self.mart_sql is None or _is_behavioural(bundle):
             return PartComparison(Part.FEATURE_SQL, then, "", None, "the present feature SQL was not given")
         now = FeatureSql(self.mart_sql).sha256
         detail = "" if now == then else f"{then[:12]} then, {now[:12]} now; a new bundle will carry the new one"
         return PartComparison(Part.FEATURE_SQL, then, now, now == then, detail)
 
-    def _champion(self, row: dict[str, Any]) -> PartComparison:
-        pointer, then = self.bundles.pointer(), row["bundle_sha"]
+    def _champion(self, row: dict[str, Any], bundle: ModelBundle) -> PartComparison:
+        store = BundleStore(self.bundles.root, "behaviour") if _is_behavioural(bundle) else self.bundles
+        pointer, then = store.pointer(), row["bundle_sha"]
         if pointer is None:
             return PartComparison(Part.BUNDLE, then, "", None, "there is no champion now")
         detail = "" if pointer.sha == then else f"the champion is {pointer.promotion.name} {pointer.sha[:12]} now"
@@ -209,6 +241,10 @@ class Replayer:
         same = now.policy_version == then and band == row["band"]
         detail = "" if same else f"{then} gave {row['band']}, {now.policy_version} gives {band}"
         return PartComparison(Part.POLICY, then, now.policy_version, same, detail)
+
+
+def _is_behavioural(bundle: ModelBundle) -> bool:
+    return REPAYMENTS in bundle.intake_sql
 
 
 def _code(row: dict[str, Any]) -> PartComparison:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from credit_risk_platform.cli import kafka, produce
+from credit_risk_platform.cli import kafka, produce, stream
 from credit_risk_platform.cli.command import AsJson, Home, command, console, print_json
 
 if TYPE_CHECKING:
@@ -149,6 +149,7 @@ def replay(
 
 
 app.command()(produce.produce)
+app.command()(stream.stream)
 
 
 def _run(home: Path | None, job: str, *, scored: bool = False, day: date | None = None) -> None:

@@ -102,7 +102,9 @@ def _start_code_servers(settings: Settings, servers: Servers) -> list[dict[str, 
     for name, command in CODE_SERVERS.items():
         port = free_port(settings.host, started[-1][1] + 1 if started else CODE_SERVER_PORT)
         address = f"-h {settings.host} -p {port}".split()
-        started.append((servers.start(f"code-{name}", *command.split(), *address), port))
+        # By default a server waits a minute for sensors that are looking at their topics.
+        server = servers.start(f"code-{name}", *command.split(), *address, DAGSTER_GRPC_SHUTDOWN_GRACE_PERIOD="1")
+        started.append((server, port))
     for server, port in started:
         until_ready(server, partial(listens, settings.host, port))
     return [

@@ -74,8 +74,8 @@ def _made_ready(settings: Settings, console: Console) -> bool:
     return True
 
 
-def send(settings: Settings, console: Console) -> None:
-    """Applications nobody has seen yet. The same ones at every demo: a second one finds them known."""
+def send(settings: Settings, console: Console, seed: int) -> None:
+    """Applications. The same seed sends the same ones, which are known when they come a second time."""
     from itertools import islice
 
     from credit_risk_platform.adapters import kafka_producer
@@ -84,7 +84,7 @@ def send(settings: Settings, console: Console) -> None:
     from credit_risk_platform.resources import kafka_connection
 
     pace = Pace(datetime.combine(SYNTHETIC_AS_OF, OPENS_AT), A_SECOND)
-    events = applications(settings.seed, SYNTHETIC_AS_OF, pace)
+    events = applications(seed, SYNTHETIC_AS_OF, pace)
     report = kafka_producer.produce(kafka_connection(settings), TOPIC, islice(events, APPLICATIONS))
     console.print(f"Sent {report.sent} loan applications to Kafka topic {TOPIC}")
 
@@ -95,7 +95,7 @@ def score_once(settings: Settings, console: Console, lines: ProgressLines) -> Ru
         if not there:
             return None
         since = time.time()
-        send(settings, console)
+        send(settings, console, settings.seed)
         outcome = run_job(settings, JOB, lines)
         if outcome.succeeded:
             _tell(settings, console, since)
@@ -108,7 +108,7 @@ def score_by_sensor(settings: Settings, console: Console, url: str) -> None:
     from credit_risk_platform.resources import kafka_connection
 
     since = time.time()
-    send(settings, console)
+    send(settings, console, int(since))  # served twice, a home gets new applicants
     log = TopicLog(kafka_connection(settings), TOPIC, settings.kafka_group)
     try:
         while log.lag() and time.time() - since < PATIENCE_SECONDS:

@@ -14,9 +14,11 @@ import dagster as dg
 import pytest
 from dagster._core.events import DagsterEvent
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from kafka import KafkaConsumer
 
 from credit_risk_platform.adapters.kafka_connection import KafkaConnection
 from credit_risk_platform.adapters.streaming.batch import OffsetRange
+from credit_risk_platform.adapters.streaming.fast_lane import members_group
 from credit_risk_platform.adapters.streaming.log import TopicLog
 from credit_risk_platform.definitions_streaming import build_streaming_definitions
 from credit_risk_platform.defs.streaming.attempts import Waiting, ask, pause_after
@@ -293,19 +295,21 @@ def test_two_ticks_at_once_never_share_one_kafka_client(
 
 
 def test_a_cluster_that_is_away_is_named_and_its_return_noticed(
-    own_broker: KafkaCluster, tmp_path: Path, instance: dg.DagsterInstance
+    own_broker: KafkaCluster, tmp_path: Path, instance: dg.DagsterInstance, caplog: pytest.LogCaptureFixture
 ) -> None:
     topic = own_broker.new_topic()
     own_broker.produce(topic, [b"before"], partition=0)
     eye = watch(own_broker, tmp_path, topic)
     assert isinstance(eye.tick(instance), dg.RunRequest)
     own_broker.broker.down()
+    caplog.clear()
     for _ in range(2):
         started = time.monotonic()
         said = eye.tick(instance).skip_message
         assert time.monotonic() - started < 40
         assert own_broker.connection.bootstrap_servers in said
         assert "crp kafka up" in said
+    assert caplog.records == []  # the sensor's answer says it; the code server's log does not fill up
     own_broker.broker.up()
     request = eye.tick(instance)
     assert isinstance(request, dg.RunRequest), request
@@ -329,3 +333,19 @@ def test_looking_moves_no_offset(kafka: KafkaCluster, tmp_path: Path, instance: 
     log = TopicLog(kafka.connection, topic, eye.settings.kafka_group)
     assert log.committed() == {}
     log.close()
+
+
+def test_runs_stand_back_while_a_fast_lane_works_and_take_over_when_it_ends(
+    kafka: KafkaCluster, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    topic = kafka.new_topic()
+    kafka.produce(topic, [b"a"] * 4)
+    eye = watch(kafka, tmp_path, topic)
+    member = KafkaConsumer(topic, **kafka.connection.options(group_id=members_group(eye.settings.kafka_group, topic)))
+    while not member.assignment():
+        member.poll(100)
+    said = eye.tick(instance).skip_message
+    assert "1 fast lane(s) (`crp stream`)" in said
+    assert "4 messages" in said
+    member.close(autocommit=False)
+    assert isinstance(eye.tick(instance), dg.RunRequest)

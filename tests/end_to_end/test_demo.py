@@ -17,6 +17,7 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
+from credit_risk_platform.adapters.kafka_broker import KafkaBroker
 from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
 from credit_risk_platform.cli.home import open_home
 from credit_risk_platform.definitions import build_definitions
@@ -33,6 +34,9 @@ SMALL = {
     "NO_COLOR": "1",
 }
 DEMO = ("demo", "--once", "--loans", str(LOANS))
+KAFKA = not KafkaBroker(Path("nowhere")).missing()
+STREAMED_SCORES = "gold.application_scores"
+STREAMED = {"bronze/raw_applications", "bronze/dead_letters", "gold/application_scores", "gold/message_trace"}
 ANALYST = """
 import sys, duckdb
 from pathlib import Path
@@ -79,8 +83,10 @@ def status(home: Path) -> dict[str, Any]:
 
 
 def data_versions(home: Path) -> dict[str, str]:
+    """Of batch assets; a streamed one is named by its offsets, and they are new ones every time."""
     with dg.DagsterInstance.from_config(str(home / "dagster")) as instance:
-        events = instance.get_latest_materialization_events(instance.get_asset_keys())
+        batch = [key for key in instance.get_asset_keys() if key.to_user_string() not in STREAMED]
+        events = instance.get_latest_materialization_events(batch)
     materialised = {key: entry.asset_materialization for key, entry in events.items() if entry is not None}
     return {key.to_user_string(): (event.tags or {})["dagster/data_version"] for key, event in materialised.items()}
 
@@ -100,13 +106,28 @@ def what_a_run_decides(home: Path) -> dict[str, Any]:
         "champion": json.loads((home / "models" / "champion.json").read_text())["sha"],
         "scores": query(home, "select loan_id, as_of, pd, points, band from gold.portfolio_scores order by all"),
         "bronze_batches": sorted(str(f.relative_to(home)) for f in (home / "lake" / "bronze").rglob("batch=*")),
+        "streamed": query(home, f"select loan_id, as_of, pd, band from {STREAMED_SCORES} order by all")
+        if KAFKA
+        else None,
         "ledger_rows": query(home, "select score_id from gold.score_ledger order by all"),
     }
 
 
 def test_every_asset_of_the_graph_is_made(home: Path, status: dict[str, Any]) -> None:
     graph = build_definitions(open_home(home, candidates=CANDIDATES)).resolve_asset_graph()
-    assert status["assets"].keys() == {key.to_user_string() for key in graph.materializable_asset_keys}
+    made = {key.to_user_string() for key in graph.materializable_asset_keys}
+    assert status["assets"].keys() == made | (STREAMED if KAFKA else set())
+
+
+@pytest.mark.skipif(not KAFKA, reason="Java or Maven is missing")
+def test_events_from_kafka_are_scored_and_no_broker_is_left_behind(home: Path) -> None:
+    outcomes = query(home, "select distinct outcome from gold.message_trace")["outcome"].to_pylist()
+    assert "scored" in outcomes
+    assert set(outcomes) <= {"scored", "duplicate"}
+    assert query(home, f"select count(*) as n from {STREAMED_SCORES}")["n"][0].as_py() == 500
+    streamed = query(home, "select count(*) as n from gold.score_ledger where kafka_topic = 'loan_applications'")
+    assert streamed["n"][0].as_py() == 500
+    assert not KafkaBroker(home / "kafka").status().running
 
 
 def test_no_check_is_red_after_a_good_run(status: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ far the stream is, the sink knows, and the one group that runs commit to is told
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
@@ -16,14 +17,18 @@ from typing import Any
 
 import numpy as np
 
+from credit_risk_platform.adapters.kafka_client import connect
+from credit_risk_platform.adapters.ledger import LEDGER, SEALS
 from credit_risk_platform.adapters.ledger_writer import Stamp
+from credit_risk_platform.adapters.streaming import sink
 from credit_risk_platform.adapters.streaming.batch import BatchReport, NotReadyError, OffsetRange
 from credit_risk_platform.adapters.streaming.log import TopicLog, lightened, start_of, to_table
 from credit_risk_platform.adapters.streaming.streams import Streams
 
 POLL_MS = 100
-CATCH_UP_MS = 10
-"""What was fetched while the last batch was computed is old; the next fetch brings what has come since."""
+CATCH_UP_MS, CATCH_UP_SECONDS = 10, 0.05
+"""What was fetched while the last batch was computed is old; the next fetches bring what has come since. Not for long:
+in a steady stream there would be no end."""
 PATIENCE_SECONDS = 30.0
 """How long surroundings that are not ready are waited for, messages in hand."""
 PAUSE_SECONDS = 0.5
@@ -106,16 +111,27 @@ class FastLane:
 
         Raises `NotReadyError` when the surroundings stay unready for half a minute; the messages stay in the log.
         """
+        from kafka.errors import KafkaError
+
         summary = Summary(self.topic)
         started = time.monotonic()
         self._topic_id = self._log.topic_id()  # says what to do when there is no cluster or no such topic
-        consumer = self._join()
+        consumer = None
         try:
             while not stopped() and time.monotonic() - started < seconds:
-                self._batch(consumer, summary)
+                try:
+                    consumer = consumer or self._join()
+                    records, ranges = self._poll(consumer)
+                except (KafkaError, NotReadyError) as error:  # away: nothing is in hand, and it may come back
+                    self.on_wait(f"Kafka does not answer ({type(error).__name__}); waiting for it.")
+                    self._leave(consumer)
+                    consumer = None
+                    time.sleep(PAUSE_SECONDS)
+                    continue
+                if ranges:
+                    self._take(consumer, records, ranges, summary)
         finally:
-            consumer.close(autocommit=False)
-            self._next.clear()
+            self._leave(consumer)
         summary.seconds = time.monotonic() - started
         summary.lag = self._log.lag()
         return summary
@@ -129,8 +145,10 @@ class FastLane:
     def _join(self) -> Any:
         from kafka import KafkaConsumer
 
-        consumer = KafkaConsumer(
-            **self.streams.connection.options(bootstrap_timeout_ms=3_000),
+        consumer = connect(
+            KafkaConsumer,
+            self.streams.connection,
+            bootstrap_timeout_ms=3_000,
             group_id=members_group(self.streams.group, self.topic),
             enable_auto_commit=False,
             auto_offset_reset="earliest",
@@ -144,16 +162,23 @@ class FastLane:
         consumer.subscribe([self.topic])
         return consumer
 
-    def _batch(self, consumer: Any, summary: Summary) -> None:
-        records, ranges = self._poll(consumer)
-        if not ranges:
-            return
+    def _leave(self, consumer: Any) -> None:
+        from kafka.errors import KafkaError
+
+        self._next.clear()
+        if consumer is not None:
+            with contextlib.suppress(KafkaError):  # a cluster that is away cannot be told
+                consumer.close(autocommit=False, timeout_ms=2_000)
+
+    def _take(self, consumer: Any, records: list[Any], ranges: Sequence[OffsetRange], summary: Summary) -> None:
         report = self._patiently(to_table(records, self._topic_id), ranges, lambda: _behind(consumer))
         for found in ranges:
             self._next[found.partition] = found.end
         summary.add(report)
         self.on_batch(report)
-        self._written |= dict.fromkeys(table for table, rows in report.rows.items() if rows)
+        self._written |= dict.fromkeys([*(table for table, rows in report.rows.items() if rows), sink.BATCHES])
+        if report.rows.get(LEDGER):
+            self._written.setdefault(SEALS)
         if summary.batches % BATCHES_PER_MERGE == 0:
             table = next(iter(self._written))
             del self._written[table]
@@ -166,8 +191,8 @@ class FastLane:
         """
         records: list[Any] = []
         reached: dict[int, int] = {}
-        wait = POLL_MS
-        while len(records) < self.batch_messages:
+        wait, until = POLL_MS, float("inf")
+        while len(records) < self.batch_messages and time.monotonic() < until:
             polled = consumer.poll(timeout_ms=wait, max_records=self.batch_messages - len(records))
             sought = self._follow(consumer)
             for place, batch in polled.items():
@@ -179,7 +204,7 @@ class FastLane:
             self._go_back(consumer, reached)
             if not polled:
                 break
-            wait = CATCH_UP_MS
+            wait, until = CATCH_UP_MS, min(until, time.monotonic() + CATCH_UP_SECONDS)
         starts = {number: start for number, start in self._next.items() if reached.get(number, start) > start}
         ranges = [OffsetRange(self.topic, number, start, reached[number]) for number, start in sorted(starts.items())]
         return [record for record in records if record.partition in starts], ranges

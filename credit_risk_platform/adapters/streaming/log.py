@@ -123,8 +123,11 @@ class TopicLog:
         found = self._guarded(describe)
         if found["error_code"] or not found["partitions"]:
             raise NotReadyError(f"topic {self.topic} is not on {self._where}: make it with `crp kafka up`")
-        self._topic_id = str(found.get("topic_id") or "")
-        self._partitions = tuple(sorted(partition["partition_index"] for partition in found["partitions"]))
+        topic_id = str(found.get("topic_id") or "")
+        partitions = tuple(sorted(partition["partition_index"] for partition in found["partitions"]))
+        if (topic_id, partitions) != (self._topic_id, self._partitions):
+            self.close()  # the client would know the new partitions minutes later only
+        self._topic_id, self._partitions = topic_id, partitions
         self._described_at = time.monotonic()
 
     def _places(self) -> list[Any]:

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
+from credit_risk_platform.catalog import BATCH_RUN
 
 
 @dg.op(description="Merge small files, expire snapshots older than a week, delete what nothing refers to any more.")
@@ -12,6 +13,6 @@ def merge_and_expire(context: dg.OpExecutionContext, warehouse: dg.ResourceParam
     context.add_output_metadata({"files_before": upkeep.files_before, "files_after": upkeep.files_after})
 
 
-@dg.job(description="Nightly: keeps the lake quick to read. Readers and writers go on meanwhile.")
+@dg.job(description="Nightly: keeps the lake quick to read. Readers and writers go on meanwhile.", tags=BATCH_RUN)
 def lake_upkeep() -> None:
     merge_and_expire()

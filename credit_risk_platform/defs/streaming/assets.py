@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from credit_risk_platform.adapters.streaming.batch import BatchReport, NotReadyError, OffsetRange
+from credit_risk_platform.adapters.streaming.metrics import record
 from credit_risk_platform.adapters.streaming.streams import Streams
 from credit_risk_platform.adapters.warehouse.base import Warehouse
 from credit_risk_platform.catalog import Gold, table_of
@@ -32,6 +33,7 @@ def build_assets(lane: Lane) -> dg.AssetsDefinition:
             topic_id = _same_topic(streams, lane, config)
             ranges = ranges_in(config, lane.topic) or _all_that_waits(streams, lane, settings)
             report = _process(context, lane, ranges, config, streams)
+            record(report, settings.paths.metrics)
         except NotReadyError as error:
             # Told from a fault of the messages by this tag: attempts that failed so never lead to dead letters.
             context.instance.add_run_tags(context.run.run_id, {NOT_READY: str(error)[:REASON_LENGTH]})

@@ -38,7 +38,7 @@ def nothing_lost(lane: Lane, report: BatchReport) -> dg.AssetCheckResult:
     elif accounted != report.messages:
         metadata["next_step"] = (
             "A fault of the platform: compare gold.message_trace of this run with the offsets above, and report it. "
-            f"The messages are still in Kafka: set the group's offset back (`crp stream rewind {lane.topic}`)."
+            "The messages themselves are still in Kafka."
         )
     return dg.AssetCheckResult(
         check_name=NOTHING_LOST, asset_key=lane.raw, passed=not lost and accounted == report.messages, metadata=metadata

@@ -114,8 +114,8 @@ WINDOWS = Lane(
             Gold.TXN_FEATURES_WINDOW,
             Owner.ANALYTICS,
             [Bronze.RAW_TRANSACTIONS],
-            "Each customer's account in windows of 30 seconds: number of bookings, money in and out, returned payments, "
-            "lowest and last balance, of the bookings that came in time.",
+            "Each customer's account in windows of 30 seconds: bookings that came in time, money in and out, returned "
+            "payments, lowest and last balance.",
         ),
         _spec(
             Bronze.LATE_EVENTS,
