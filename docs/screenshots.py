@@ -23,6 +23,7 @@ GRAPH_MILLISECONDS, PAGE_MILLISECONDS = 40_000, 20_000
 
 GRAPH = {
     "lineage": ("assets/models/champion?view=lineage&lineageScope=upstream&lineageDepth=12", "2600,1400"),
+    "stream": ("assets/gold/message_trace?view=lineage&lineageScope=upstream&lineageDepth=3", "2200,1200"),
 }
 PAGES = {
     "groups": ("asset-groups", "2000,1100"),
@@ -33,6 +34,8 @@ PAGES = {
     "champion": ("assets/models/champion?view=overview", "1800,1300"),
     "portfolio_scores": ("assets/gold/portfolio_scores?view=overview", "1800,1300"),
     "automation": ("automation", "1800,900"),
+    "micro_batches": ("runs?q[]=job:micro_batch_scoring", "1800,900"),
+    "application_scores": ("assets/gold/application_scores?view=overview", "1800,1300"),
 }
 # Every switch that keeps a headless browser off the network and out of the user's profile.
 FLAGS = [

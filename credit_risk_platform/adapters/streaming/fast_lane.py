@@ -256,6 +256,12 @@ class FastLane:
 
 
 def _behind(consumer: Any) -> int:
-    """Messages of this member's partitions that it has not polled, as far as its last fetches tell."""
-    ends: Mapping[Any, int | None] = {place: consumer.highwater(place) for place in consumer.assignment()}
+    """Messages of this member's partitions that it has not taken."""
+    from kafka.errors import KafkaError
+
+    places = consumer.assignment()
+    try:
+        ends: Mapping[Any, int | None] = consumer.end_offsets(places, timeout_ms=2_000)
+    except KafkaError:  # the batch is written, whether the cluster answers or not: what the last fetches told
+        ends = {place: consumer.highwater(place) for place in places}
     return sum(max(end - consumer.position(place), 0) for place, end in ends.items() if end is not None)

@@ -1,0 +1,1 @@
+"""Events a second and seconds an event, from Kafka to a committed score."""
