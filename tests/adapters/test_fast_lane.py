@@ -67,7 +67,9 @@ def test_it_goes_on_where_the_warehouse_ends_and_not_where_kafka_believes(stream
     stream.streams.take(TOPIC, log.read(ranges), ranges, stamp(), NOW, commit=lambda _: None)
     assert log.lag() == 60
     stream.send(sound(5, seed=8))
-    summary = FastLane(stream.streams, TOPIC, stamp("stream-1"), lambda: NOW).run(5)
+    reports: list[BatchReport] = []
+    lane = FastLane(stream.streams, TOPIC, stamp("stream-1"), lambda: NOW, on_batch=reports.append)
+    summary = lane.run(30, lambda: bool(reports))
     assert summary.messages == 5
     assert stream.one_row_each() == 65
     assert stream.pending() == []
@@ -114,8 +116,11 @@ def test_a_message_the_code_fails_on_is_given_up_and_the_others_go_on(stream: St
 
     monkeypatch.setattr(handler, "prepare", prepare)
     waits: list[str] = []
-    lane = FastLane(stream.streams, TOPIC, stamp("stream-1"), lambda: NOW, on_wait=waits.append)
-    summary = lane.run(10)
+    reports: list[BatchReport] = []
+    lane = FastLane(
+        stream.streams, TOPIC, stamp("stream-1"), lambda: NOW, on_wait=waits.append, on_batch=reports.append
+    )
+    summary = lane.run(30, lambda: sum(report.messages for report in reports) == 6)
     assert dict(summary.outcomes) == {Outcome.SCORED: 5, Outcome.DEAD_LETTER: 1}
     assert stream.one_row_each() == 6
     assert all("ZeroDivisionError" in wait for wait in waits)

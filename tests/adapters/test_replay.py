@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, datetime
 
 import numpy as np
@@ -13,12 +14,14 @@ import pytest
 
 from credit_risk_platform.adapters import code_version
 from credit_risk_platform.adapters import replay as replaying
+from credit_risk_platform.adapters.bundles import BundleStore, Promotion
 from credit_risk_platform.adapters.code_version import code_hash
 from credit_risk_platform.adapters.ledger import LEDGER, ScoreLedger, UnknownScoreError
-from credit_risk_platform.adapters.ledger_writer import Stamp, write_scores
+from credit_risk_platform.adapters.ledger_writer import MESSAGE_SCHEMA, Stamp, append, hashed, write_scores
 from credit_risk_platform.adapters.replay import MissingBundleError, Replayer, ReplayReport, replay
 from credit_risk_platform.domain.bundle import BundleError
 from credit_risk_platform.domain.provenance import Part
+from credit_risk_platform.domain.scoring import SCORE_SCHEMA
 from tests.scoring_book import (
     BANDS,
     DAY,
@@ -221,6 +224,31 @@ def test_an_unknown_score_names_the_nearest(scored: Book) -> None:
     with pytest.raises(UnknownScoreError) as caught:
         run(scored, "0" * 32)
     assert len(caught.value.near) == 3
+
+
+def test_a_behavioural_score_replays_and_is_held_against_its_own_kind(scored: Book) -> None:
+    panel = "create or replace view lake.silver.int_loan_month_panel as from lake.bronze.synthetic_repayments"
+    bundle = replace(train(scored, seed=5), intake_sql=panel)
+    store = BundleStore(scored.bundles.root, role="behaviour")
+    sha = store.put(bundle.to_bytes())
+    promotion = Promotion(bundle.name, 1, sha, "2026-07-01T00:00:00+00:00", "run", "test", "because")
+    store.promote(promotion, {}, replaces=None)
+    (given,) = scored.scores(loans=1, bundle=bundle).to_batches()
+    place = [pa.array(["repayments"]), pa.array([0], pa.int32()), pa.array([7], pa.int64())]
+    with_message = pa.RecordBatch.from_arrays(
+        [*given.columns, *place], schema=pa.schema([*SCORE_SCHEMA, *MESSAGE_SCHEMA])
+    )
+    own = Stamp(datetime(2026, 7, 1, 5), "run-1", "[]", "c" * 40, code_hash())
+    staged = {"scored": hashed([with_message], own, with_message.schema)}
+    with scored.warehouse.transaction(staged) as transaction:
+        append(transaction, own, with_message.schema)
+    (score_id,) = scored.warehouse.query(f"select score_id from {LEDGER} where bundle_sha = ?", [sha])["score_id"]
+    report = run(scored, str(score_id))
+    assert report.equal
+    assert {part.part: part.same for part in report.parts} == {
+        Part.FEATURE_DATA: None, Part.FEATURE_SQL: None, Part.BUNDLE: True, Part.POLICY: True, Part.CODE: True,
+    }  # fmt: skip
+    assert "the loan has gone on since" in report.parts[0].detail
 
 
 def test_a_demoted_champion_s_scores_replay_for_ever(scored: Book) -> None:

@@ -32,6 +32,8 @@ class TopicLog:
 
     def __init__(self, connection: KafkaConnection, topic: str, group: str) -> None:
         self.connection, self.topic, self.group = connection, topic, group
+        self._own: dict[int, int] = {}
+        """What this process has committed, so that a stream of batches need not ask each time."""
         self._consumer: Any = None
         self._described_at = -METADATA_SECONDS
         self._topic_id, self._partitions = "", tuple[int, ...]()
@@ -91,7 +93,7 @@ class TopicLog:
         """Set the group's offset to the end of each range, never backwards."""
         from kafka.structs import OffsetAndMetadata, TopicPartition
 
-        before = self.committed()
+        before = self._own if self._own.keys() >= {found.partition for found in ranges} else self.committed()
         offsets = {
             TopicPartition(self.topic, found.partition): OffsetAndMetadata(found.end, "", -1)
             for found in ranges
@@ -99,6 +101,7 @@ class TopicLog:
         }
         if offsets:
             self._ask(lambda consumer: consumer.commit(offsets))
+            self._own = {**before, **{place.partition: offset.offset for place, offset in offsets.items()}}
 
     def close(self) -> None:
         if self._consumer is not None:
@@ -126,6 +129,7 @@ class TopicLog:
         topic_id = str(found.get("topic_id") or "")
         partitions = tuple(sorted(partition["partition_index"] for partition in found["partitions"]))
         if (topic_id, partitions) != (self._topic_id, self._partitions):
+            self._own = {}
             self.close()  # the client would know the new partitions minutes later only
         self._topic_id, self._partitions = topic_id, partitions
         self._described_at = time.monotonic()

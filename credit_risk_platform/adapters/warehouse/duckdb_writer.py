@@ -107,7 +107,7 @@ class DuckLakeTransaction:
             sql, params = rows.sql, list(rows.params)
         else:
             self._register(rows)
-            sql, params = f"select * from {_INCOMING}", []
+            return f"select * from {_INCOMING}", []  # Arrow knows no such integers
         described = self._cursor.execute(f"describe {sql}", params).fetchall()
         wide = [name for name, engine_type, *_ in described if engine_type in _WIDE]
         if not wide:
