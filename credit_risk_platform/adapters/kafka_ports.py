@@ -7,6 +7,9 @@ import ipaddress
 import socket
 from urllib.parse import urlsplit
 
+from credit_risk_platform.adapters.kafka_client import connect
+from credit_risk_platform.adapters.kafka_connection import KafkaConnection
+
 KAFKA_PORT = 9092
 
 
@@ -33,7 +36,9 @@ def answers(bootstrap: str) -> bool:
     if not listens(bootstrap):
         return False
     try:
-        admin = KafkaAdminClient(bootstrap_servers=bootstrap, bootstrap_timeout_ms=3_000, request_timeout_ms=3_000)
+        admin = connect(
+            KafkaAdminClient, KafkaConnection(bootstrap), bootstrap_timeout_ms=3_000, request_timeout_ms=3_000
+        )
     except KafkaError:
         return False
     try:

@@ -95,6 +95,7 @@ def topic_states(connection: KafkaConnection) -> list[TopicState]:
         end = admin.list_partition_offsets(dict.fromkeys(places, OffsetSpec.LATEST)) if places else {}
 
     def of(name: str, offsets: Mapping[TopicPartition, object]) -> dict[int, int]:
+        # kafka-python annotates the plain offset; the admin client gives an object with the time beside it.
         return {place.partition: offsets[place].offset for place in places if place.topic == name}  # type: ignore[attr-defined]
 
     return [TopicState(name, of(name, begin), of(name, end)) for name in names]

@@ -75,7 +75,7 @@ def load_token_key(folder: Path, configured: str | None = None) -> TokenKey:
 def _create(file: Path) -> None:
     """Write a fresh key aside and link it into place: two processes that start at once agree on one key."""
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    aside = file.with_name(f".{file.name}.{os.getpid()}")
+    aside = file.with_name(f".{file.name}.{secrets.token_hex(8)}")  # two threads share a process id
     handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(handle, "w") as stream:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
@@ -41,6 +42,13 @@ def test_the_key_is_made_once_and_only_its_owner_may_read_it(tmp_path: Path) -> 
     assert first == second
     assert len(first.secret) == 64
     assert (tmp_path / "secrets" / "pii_token_key").stat().st_mode & 0o777 == 0o600
+    assert [file.name for file in (tmp_path / "secrets").iterdir()] == ["pii_token_key"]
+
+
+def test_threads_that_start_together_in_a_new_home_agree_on_one_key(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        keys = set(pool.map(lambda _: load_token_key(tmp_path / "secrets").secret, range(8)))
+    assert len(keys) == 1
     assert [file.name for file in (tmp_path / "secrets").iterdir()] == ["pii_token_key"]
 
 

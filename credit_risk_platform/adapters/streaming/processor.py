@@ -8,7 +8,6 @@ Whatever is killed at whatever point: the sink holds a batch whole or not at all
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -30,13 +29,14 @@ from credit_risk_platform.adapters.streaming.batch import (
 from credit_risk_platform.adapters.streaming.dead_letters import DeadLetterTopic
 from credit_risk_platform.adapters.streaming.intake import Intake, Judged
 from credit_risk_platform.adapters.streaming.log import TopicLog
+from credit_risk_platform.adapters.streaming.ranges import halves, reaching_back, split
+from credit_risk_platform.adapters.streaming.report import Lag, Part, report
 from credit_risk_platform.adapters.warehouse.base import Warehouse
 from credit_risk_platform.domain.contracts.reasons import Reason
 
 RACES = 5
 """Times a batch is computed anew because another worker was quicker."""
 Commit = Callable[[Sequence[OffsetRange]], None]
-Lag = Callable[[], int]
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Processor:
         """
         started = time.perf_counter()
         held = self._look(self.log.topic_id())
-        ranges = [_reaching_back(found, held) for found in ranges]
+        ranges = [reaching_back(found, held) for found in ranges]
         records = self.log.read(ranges)
         return self.take(records, ranges, stamp, now, commit=self.log.commit, isolate=isolate, started=started)
 
@@ -87,7 +87,7 @@ class Processor:
         topic_id = self.log.topic_id()
         for again in range(RACES):
             before = self._held.get(topic_id) or self._look(topic_id)
-            todo, done = _split(ranges, before)
+            todo, done = split(ranges, before)
             self._send_again(records, done, topic_id)
             try:
                 parts = self._attempt(records, todo, topic_id, before, stamp, now, isolate) if todo else []
@@ -99,7 +99,8 @@ class Processor:
         if parts:
             self._held[topic_id] = dict(parts[-1].written.ends)
         commit(ranges)
-        return _report(self, records, ranges, done, parts, lag or self.log.lag, started)
+        topic = self.handler.contract.topic
+        return report(self.warehouse, topic, topic_id, records, ranges, done, parts, lag or self.log.lag, started)
 
     def look(self) -> dict[int, int]:
         """Partition -> the offset the sink goes on at, read anew."""
@@ -121,7 +122,7 @@ class Processor:
         stamp: Stamp,
         now: datetime,
         isolate: bool,
-    ) -> list[_Part]:
+    ) -> list[Part]:
         within = _within(records, ranges)
         try:
             return [self._whole(within, ranges, topic_id, before, stamp, now)]
@@ -133,8 +134,8 @@ class Processor:
                 raise
             if sum(found.count for found in ranges) == 1:
                 return [self._whole(within, ranges, topic_id, before, stamp, now, fault=error)]
-        done: list[_Part] = []
-        for half in _halves(ranges):
+        done: list[Part] = []
+        for half in halves(ranges):
             current = sink.taken_until(self.warehouse, ranges[0].topic, topic_id)
             done += self._attempt(records, half, topic_id, current, stamp, now, isolate)
         return done
@@ -148,7 +149,7 @@ class Processor:
         stamp: Stamp,
         now: datetime,
         fault: Exception | None = None,
-    ) -> _Part:
+    ) -> Part:
         judged = self.intake.judge(records, now.date())
         if fault is not None:
             judged = self._blame(records, judged, fault)
@@ -169,7 +170,7 @@ class Processor:
         )  # fmt: skip
         committed = time.time()
         self.dead_letters.publish(records, dead)
-        return _Part(records, dead, written, prepared.bundle_sha, committed)
+        return Part(records, dead, written, prepared.bundle_sha, committed)
 
     def _blame(self, records: pa.Table, judged: Judged, fault: Exception) -> Judged:
         """The one message of `records` as a dead letter, with the fault's type: its text might quote the message."""
@@ -209,106 +210,6 @@ class Processor:
 
 
 _DEAD_KEYS = pa.schema([("partition", pa.int32()), ("offset", pa.int64()), ("reason", pa.string())])
-
-
-@dataclass(frozen=True)
-class _Part:
-    """One committed transaction."""
-
-    records: pa.Table
-    dead: pa.Table
-    written: sink.Written
-    bundle_sha: str | None
-    committed: float
-
-
-def _report(
-    processor: Processor,
-    records: pa.Table,
-    ranges: Sequence[OffsetRange],
-    done: Sequence[OffsetRange],
-    parts: Sequence[_Part],
-    lag: Lag,
-    started: float,
-) -> BatchReport:
-    topic = processor.handler.contract.topic
-    rows: Counter[str] = Counter()
-    reasons: Counter[str] = Counter()
-    waits: list[pa.Array] = []
-    for part in parts:
-        rows.update(part.written.rows)
-        reasons.update(part.dead["reason"].to_pylist())
-        sent = part.records["kafka_time"].cast(pa.int64())
-        waits.append(pc.divide(pc.subtract(int(part.committed * 1e6), sent), 1000.0))
-    waited = pa.chunked_array(waits, pa.float64())
-    p50, p95, longest = pc.quantile(waited, [0.5, 0.95, 1.0]).to_pylist()
-    outcomes, examples = _outcomes(processor, done, parts)
-    return BatchReport(
-        topic=topic,
-        ranges=tuple(ranges),
-        messages=records.num_rows + outcomes.get(Outcome.LOST, 0),
-        outcomes=outcomes,
-        rows=dict(rows),
-        reasons=dict(reasons),
-        lag=lag(),
-        seconds=time.perf_counter() - started,
-        latency_p50_ms=p50,
-        latency_p95_ms=p95,
-        latency_max_ms=longest,
-        latencies_ms=waited.to_numpy(),
-        bundle_sha=next((part.bundle_sha for part in parts if part.bundle_sha), None),
-        already_done=not parts,
-        examples={name: ", ".join(shown[: sink.EXAMPLES]) for name, shown in examples.items()},
-    )
-
-
-def _outcomes(
-    processor: Processor, done: Sequence[OffsetRange], parts: Sequence[_Part]
-) -> tuple[dict[Outcome, int], dict[str, list[str]]]:
-    """Messages and a few examples of each outcome: of what was written now and of what an earlier run had written."""
-    told = [part.written.outcomes for part in parts]
-    if done:
-        told.append(sink.outcomes(processor.warehouse, processor.log.topic_id(), done))
-    counts: Counter[Outcome] = Counter()
-    examples: dict[str, list[str]] = {}
-    for row in (row for table in told for row in table.to_pylist()):
-        counts[Outcome(row["outcome"])] += row["n"]
-        examples.setdefault(row["outcome"], []).extend(text for text in row["examples"] if text)
-    return dict(counts), examples
-
-
-def _reaching_back(found: OffsetRange, held: Mapping[int, int]) -> OffsetRange:
-    """The range from where the sink ends, should the group's offset be ahead of it (a warehouse that was restored)."""
-    start = min(found.start, held.get(found.partition, found.start))
-    return OffsetRange(found.topic, found.partition, start, found.end)
-
-
-def _split(ranges: Sequence[OffsetRange], before: Mapping[int, int]) -> tuple[list[OffsetRange], list[OffsetRange]]:
-    """(what is still to be written, what the sink holds)."""
-    todo, done = [], []
-    for found in ranges:
-        start = min(max(before.get(found.partition, found.start), found.start), found.end)
-        todo.append(OffsetRange(found.topic, found.partition, start, found.end))
-        done.append(OffsetRange(found.topic, found.partition, found.start, start))
-        if before.get(found.partition, found.start) < found.start:
-            raise NotReadyError(
-                f"the warehouse ends at {before[found.partition]} of {found.topic} partition {found.partition}, and "
-                f"the messages begin at {found.start}: read from the former"
-            )
-    return [found for found in todo if found.count], [found for found in done if found.count]
-
-
-def _halves(ranges: Sequence[OffsetRange]) -> list[list[OffsetRange]]:
-    """Two parts with all messages of `ranges`, in order within each partition."""
-    if len(ranges) > 1:
-        middle = len(ranges) // 2
-        return [list(ranges[:middle]), list(ranges[middle:])]
-    (whole,) = ranges
-    cut = whole.start + whole.count // 2
-    return [
-        [OffsetRange(whole.topic, whole.partition, whole.start, cut)],
-        [OffsetRange(whole.topic, whole.partition, cut, whole.end)],
-    ]
 
 
 def _within(records: pa.Table, ranges: Sequence[OffsetRange]) -> pa.Table:

@@ -58,18 +58,22 @@ def taken_until(warehouse: Warehouse, topic: str, topic_id: str) -> dict[int, in
 
 def dead_letter_offsets(warehouse: Warehouse, topic: str, topic_id: str, ranges: Sequence[OffsetRange]) -> pa.Table:
     """Partition, offset and reason of the dead letters within `ranges`."""
-    within = " or ".join('("partition" = ? and "offset" >= ? and "offset" < ?)' for _ in ranges)
-    places = [value for found in ranges for value in (found.partition, found.start, found.end)]
+    within, places = _within(ranges)
     sql = f'select "partition", "offset", reason from {DEAD_LETTERS} where topic = ? and topic_id = ? and ({within})'
     return warehouse.query(sql, [topic, topic_id, *places])
 
 
 def outcomes(warehouse: Warehouse, topic_id: str, ranges: Sequence[OffsetRange]) -> pa.Table:
     """What stands in the trace for `ranges`, as `Written.outcomes`."""
-    within = " or ".join('("partition" = ? and "offset" >= ? and "offset" < ?)' for _ in ranges)
-    places = [value for found in ranges for value in (found.partition, found.start, found.end)]
+    within, places = _within(ranges)
     sql = _OUTCOMES.format(rows=f"{TRACE} where topic = ? and topic_id = ? and ({within})")
     return warehouse.query(sql, [ranges[0].topic, topic_id, *places])
+
+
+def _within(ranges: Sequence[OffsetRange]) -> tuple[str, list[int]]:
+    """(predicate that holds for messages of `ranges`, its parameters)."""
+    within = " or ".join('("partition" = ? and "offset" >= ? and "offset" < ?)' for _ in ranges)
+    return within, [value for found in ranges for value in (found.partition, found.start, found.end)]
 
 
 def write(

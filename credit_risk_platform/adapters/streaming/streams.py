@@ -15,8 +15,9 @@ from credit_risk_platform.adapters.streaming.batch import BatchReport, Handler, 
 from credit_risk_platform.adapters.streaming.dead_letters import DeadLetterTopic
 from credit_risk_platform.adapters.streaming.intake import Intake
 from credit_risk_platform.adapters.streaming.log import TopicLog
-from credit_risk_platform.adapters.streaming.processor import Commit, Lag, Processor
+from credit_risk_platform.adapters.streaming.processor import Commit, Processor
 from credit_risk_platform.adapters.streaming.repayments import RepaymentUpdates
+from credit_risk_platform.adapters.streaming.report import Lag
 from credit_risk_platform.adapters.streaming.windows import TransactionWindows
 from credit_risk_platform.adapters.tokens import TokenKey
 from credit_risk_platform.adapters.warehouse.base import Warehouse

@@ -38,6 +38,7 @@ def ranges_in(config: BatchConfig, topic: str) -> list[OffsetRange]:
 
 def ranges_of(run: dg.DagsterRun, lane: Lane) -> list[OffsetRange]:
     """The ranges a run of the lane was asked for; empty for one that was started by hand without any."""
+    # Dagster types a run's config as read-only objects; what stands there is the JSON that `run_request` wrote.
     ops: Mapping[str, Any] = run.run_config.get("ops", {})  # type: ignore[assignment]
     found = ops.get(lane.topic, {}).get("config", {}).get("ranges", [])
     return [OffsetRange(lane.topic, int(one["partition"]), int(one["start"]), int(one["end"])) for one in found]
