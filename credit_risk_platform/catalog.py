@@ -34,6 +34,7 @@ class Group:
     MONITORING = "monitoring"
     STREAMING = "streaming"
     BEHAVIOUR = "behaviour"
+    DECISIONS = "decisions"
 
 
 class Owner:
@@ -70,6 +71,7 @@ class Gold:
     BEHAVIOUR_FEATURES = dg.AssetKey(["gold", "behaviour_features"])
     LOAN_OUTCOMES = dg.AssetKey(["gold", "loan_outcomes"])
     RISK_BANDS = dg.AssetKey(["gold", "risk_bands"])
+    REASON_CODES = dg.AssetKey(["gold", "reason_codes"])
     TRAINING_SET = dg.AssetKey(["gold", "training_set"])
     PORTFOLIO_SCORES = dg.AssetKey(["gold", "portfolio_scores"])
     SCORE_LEDGER = dg.AssetKey(["gold", "score_ledger"])
@@ -79,6 +81,14 @@ class Gold:
     LOAN_STATE = dg.AssetKey(["gold", "loan_state"])
     TXN_FEATURES_WINDOW = dg.AssetKey(["gold", "txn_features_window"])
     MESSAGE_TRACE = dg.AssetKey(["gold", "message_trace"])
+    POLICY_VERSIONS = dg.AssetKey(["gold", "policy_versions"])
+    CUTOFF_CURVE = dg.AssetKey(["gold", "cutoff_curve"])
+    FRAUD_SIGNALS = dg.AssetKey(["gold", "fraud_signals"])
+    DECISIONS = dg.AssetKey(["gold", "decisions"])
+    REFERRAL_QUEUE = dg.AssetKey(["gold", "referral_queue"])
+    ADVERSE_ACTION_NOTICES = dg.AssetKey(["gold", "adverse_action_notices"])
+    SHADOW_SCORES = dg.AssetKey(["gold", "shadow_scores"])
+    EXPERIMENT_READOUT = dg.AssetKey(["gold", "experiment_readout"])
 
 
 class Models:

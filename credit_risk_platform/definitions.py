@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import dagster as dg
 
-from credit_risk_platform.defs import automation, behaviour, ingestion, marts, monitoring, scoring, training
+from credit_risk_platform.defs import (
+    automation,
+    behaviour,
+    decisions,
+    ingestion,
+    marts,
+    monitoring,
+    scoring,
+    training,
+)
 from credit_risk_platform.resources import build_resources
 from credit_risk_platform.settings import Settings
 
-ROOMS = (ingestion, marts, training, behaviour, scoring, monitoring, automation)
+ROOMS = (ingestion, marts, training, behaviour, scoring, decisions, monitoring, automation)
 
 
 def build_definitions(settings: Settings, **overrides: object) -> dg.Definitions:

@@ -10,6 +10,7 @@ from typing import Any
 
 from credit_risk_platform.adapters.bundles import BundleStore
 from credit_risk_platform.adapters.kafka_connection import KafkaConnection
+from credit_risk_platform.adapters.policies import PolicyBook
 from credit_risk_platform.adapters.registry import BEHAVIOURAL_MODEL, ModelRegistry
 from credit_risk_platform.adapters.tokens import load_token_key
 from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
@@ -21,8 +22,9 @@ def build_resources(settings: Settings, **overrides: Any) -> dict[str, Any]:
     mlflow_url = f"http://{settings.host}:{settings.mlflow_port}"
     resources: dict[str, Any] = {
         "settings": settings,
-        "warehouse": _warehouse(settings),
+        "warehouse": _warehouse(settings, settings.duckdb_threads),
         "bundles": BundleStore(settings.paths.models),
+        "policies": PolicyBook(settings.policy_folder),
         "registry": ModelRegistry(settings.paths.mlflow, mlflow_url),
         "behaviour_bundles": BundleStore(settings.paths.models, role="behaviour"),
         "behaviour_registry": ModelRegistry(settings.paths.mlflow, mlflow_url, BEHAVIOURAL_MODEL),
@@ -34,7 +36,8 @@ def build_streaming_resources(settings: Settings, **overrides: Any) -> dict[str,
     """What a micro-batch needs, and no more. Nothing is opened before a batch asks for it."""
     from credit_risk_platform.adapters.streaming.streams import Streams
 
-    warehouse = overrides.get("warehouse") or _warehouse(settings)
+    # One thread unless told otherwise: on a few messages a second one costs more than it does.
+    warehouse = overrides.get("warehouse") or _warehouse(settings, settings.duckdb_threads or 1)
     secret = settings.pii_token_key
     streams = overrides.get("streams") or Streams(
         kafka_connection(settings),
@@ -42,16 +45,17 @@ def build_streaming_resources(settings: Settings, **overrides: Any) -> dict[str,
         warehouse,
         BundleStore(settings.paths.models),
         BundleStore(settings.paths.models, role="behaviour"),
+        PolicyBook(settings.policy_folder),
         lambda: load_token_key(settings.paths.secrets, secret.get_secret_value() if secret else None),
     )
     return {"settings": settings, "warehouse": warehouse, "streams": streams, **overrides}
 
 
-def _warehouse(settings: Settings) -> DuckLakeWarehouse:
+def _warehouse(settings: Settings, threads: int | None) -> DuckLakeWarehouse:
     return DuckLakeWarehouse(
         settings.paths.warehouse,
         memory_limit=settings.duckdb_memory_limit,
-        threads=settings.duckdb_threads,
+        threads=threads,
     )
 
 

@@ -76,6 +76,7 @@ class Paths:
         self.scratch = home / "tmp"
         self.kafka = home / "kafka"
         self.metrics = home / "metrics"
+        self.api = home / "api"
 
 
 class Settings(BaseSettings):
@@ -88,6 +89,8 @@ class Settings(BaseSettings):
     portfolio_source: PortfolioSource = PortfolioSource.SYNTHETIC
     lending_club_path: Path | None = None
     macro_path: Path | None = None
+    policy_folder: Path = PROJECT_ROOT / "credit_risk_platform" / "policies"
+    """One YAML per version of the decision policy."""
 
     synthetic_loans: int = Field(50_000, ge=100, le=50_000_000)
     seed: int = 7
@@ -95,7 +98,9 @@ class Settings(BaseSettings):
     performance_window_months: int | None = Field(None, ge=1, le=480)
     """Months on book in which a default counts as bad; None judges each loan over its contractual term."""
 
-    candidates: tuple[str, ...] = ("logistic_regression", "random_forest", "gradient_boosting", "xgboost", "lightgbm")
+    candidates: tuple[str, ...] = (
+        "logistic_regression", "random_forest", "gradient_boosting", "xgboost", "lightgbm", "scorecard",
+    )  # fmt: skip
     """Models of the zoo that compete for champion."""
     tuning_trials: int = Field(4, ge=0, le=200)
     bootstrap_samples: int = Field(200, ge=20)
@@ -115,6 +120,10 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     dagster_port: int = 3000
     mlflow_port: int = 5000
+
+    api_port: int = Field(8000, ge=1, le=65_535)
+    api_rate_limit: str = "1000/second"
+    """Requests per client and API process, as the `limits` library reads it; a batch is one request."""
 
     # The names Kafka's own tools use, without our prefix, beside CRP_<NAME>.
     kafka_bootstrap_servers: str = Field("127.0.0.1:9092", validation_alias=_also("KAFKA_BOOTSTRAP_SERVERS"))
@@ -136,7 +145,7 @@ class Settings(BaseSettings):
     stream_lease_seconds: int = Field(300, ge=10)
     """A run that has not ended by then is taken for dead, and its range is asked for again."""
 
-    @field_validator("home", "lending_club_path", "macro_path", mode="after")
+    @field_validator("home", "lending_club_path", "macro_path", "policy_folder", mode="after")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         # dagster-dbt leaves the process in the dbt folder, so a relative path would move under us.

@@ -29,6 +29,7 @@ FEW_TREES = {
     "gradient_boosting": {"max_iter": 30},
     "xgboost": {"n_estimators": 30, "max_depth": 3},
     "lightgbm": {"n_estimators": 30},
+    "scorecard": {},
 }
 MODELS = tuple(FEW_TREES)
 

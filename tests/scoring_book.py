@@ -17,13 +17,16 @@ import pyarrow as pa
 from credit_risk_platform.adapters.bundles import BundleStore, Promotion
 from credit_risk_platform.adapters.feature_sql import FeatureSql
 from credit_risk_platform.adapters.ledger_writer import Stamp
+from credit_risk_platform.adapters.policies import PolicyBook, policy_on
 from credit_risk_platform.adapters.warehouse.base import Select
 from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
 from credit_risk_platform.domain.bundle import ModelBundle
 from credit_risk_platform.domain.calibration import Calibrator, Method
 from credit_risk_platform.domain.models.frame import CATEGORICAL, NUMERIC, FeatureTable, InputFeature
 from credit_risk_platform.domain.models.zoo import model_class
-from credit_risk_platform.domain.scoring import Bands, score
+from credit_risk_platform.domain.policy import Policy
+from credit_risk_platform.domain.scoring import score
+from tests import policy_book
 
 DAY = date(2026, 6, 30)
 FEATURES = (
@@ -52,6 +55,7 @@ class Book:
     home: Path
     warehouse: DuckLakeWarehouse
     bundles: BundleStore
+    policies: PolicyBook
 
     @property
     def champion(self) -> ModelBundle:
@@ -59,14 +63,14 @@ class Book:
         assert bundle is not None
         return bundle
 
-    def bands(self, as_of: date = DAY) -> Bands:
-        return Bands.from_rows(self.warehouse.query("select * from gold.risk_bands"), as_of)
+    def policy(self, as_of: date = DAY) -> Policy:
+        return policy_on(self.warehouse, self.policies, as_of)
 
     def scores(self, as_of: date = DAY, loans: int | None = None, bundle: ModelBundle | None = None) -> pa.Table:
         """Score rows of the first `loans` loans."""
         sql = "select * from gold.application_features order by loan_id limit ?"
         features = self.warehouse.query(sql, [loans or 10**9])
-        return score(bundle or self.champion, features, as_of, self.bands(as_of))
+        return score(bundle or self.champion, features, as_of, self.policy(as_of))
 
     def close(self) -> None:
         self.warehouse.close()
@@ -74,10 +78,17 @@ class Book:
 
 def make_book(home: Path, loans: int = 1_500, seed: int = 7) -> Book:
     """Marts of `loans` applications decided evenly from 2020-01 to 2026-06, and a champion trained on them."""
-    book = Book(home, DuckLakeWarehouse(home / "warehouse"), BundleStore(home / "models"))
+    book = open_book(home)
     write_marts(book, applications(loans, seed))
     crown(book, train(book))
     return book
+
+
+def open_book(home: Path) -> Book:
+    """A book as another process sees it."""
+    return Book(
+        home, DuckLakeWarehouse(home / "warehouse"), BundleStore(home / "models"), PolicyBook(home / "policies")
+    )
 
 
 def applications(loans: int, seed: int) -> pa.Table:
@@ -124,7 +135,7 @@ def write_marts(book: Book, rows: pa.Table) -> None:
             """
         ),
     )
-    write_bands(book, [(POLICY, date(2007, 1, 1), BANDS)])
+    write_policies(book, [(POLICY, date(2007, 1, 1), BANDS)])
 
 
 _OUTCOMES = """
@@ -145,7 +156,8 @@ _OUTCOMES = """
 """
 
 
-def write_bands(book: Book, versions: Sequence[tuple[str, date, Sequence[tuple[str, float, float]]]]) -> None:
+def write_policies(book: Book, versions: Sequence[tuple[str, date, Sequence[tuple[str, float, float]]]]) -> None:
+    """These versions and no others: their bands, the seed's reason texts, and a file each."""
     rows = [
         {"policy_version": version, "effective_from": since, "band_order": k + 1, "band": name,
          "pd_lower": lower, "pd_upper": upper}
@@ -153,6 +165,11 @@ def write_bands(book: Book, versions: Sequence[tuple[str, date, Sequence[tuple[s
         for k, (name, lower, upper) in enumerate(bands)
     ]  # fmt: skip
     book.warehouse.replace_table("gold.risk_bands", pa.Table.from_pylist(rows))
+    book.warehouse.replace_table("gold.reason_codes", policy_book.reason_rows())
+    for file in book.policies.folder.glob("*.yaml"):
+        file.unlink()
+    for version, since, _ in versions:
+        policy_book.write_policy(book.policies.folder, version, since)
 
 
 def train(book: Book, name: str = "logistic_regression", seed: int = 0, feature_sql: str = FEATURE_SQL) -> ModelBundle:
@@ -168,6 +185,7 @@ def train(book: Book, name: str = "logistic_regression", seed: int = 0, feature_
         training_fingerprint="fingerprint",
         policy_version=POLICY,
         seed=seed,
+        background=frame.take(slice(200)),
     )
 
 

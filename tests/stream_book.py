@@ -137,10 +137,16 @@ def stamp(run_id: str = "run-1") -> Stamp:
     return Stamp(NOW, run_id, "[]", "c" * 40, code_hash())
 
 
+def settings_of(home: Path, **chosen: Any) -> Settings:
+    """The settings of a home; a book's policy reads the few features its model has."""
+    own = {"policy_folder": home / "policies"} if (home / "policies").exists() else {}
+    return Settings(home=home, **(own | chosen))
+
+
 @contextmanager
 def opened(home: Path, cluster: KafkaCluster, **chosen: Any) -> Iterator[StreamHome]:
     chosen = {"kafka_group": f"group-{uuid.uuid4().hex[:8]}"} | chosen
-    settings = Settings(home=home, kafka_bootstrap_servers=cluster.connection.bootstrap_servers, **chosen)
+    settings = settings_of(home, kafka_bootstrap_servers=cluster.connection.bootstrap_servers, **chosen)
     stream = StreamHome(settings, cluster)
     try:
         yield stream

@@ -6,13 +6,12 @@ import sys
 from pathlib import Path
 
 from credit_risk_platform.resources import build_streaming_resources
-from credit_risk_platform.settings import Settings
 
 
 def main(home: Path, bootstrap: str, group: str, batch: int) -> None:
-    from tests.stream_book import NOW, TOPIC, stamp
+    from tests.stream_book import NOW, TOPIC, settings_of, stamp
 
-    settings = Settings(home=home, kafka_bootstrap_servers=bootstrap, kafka_group=group)
+    settings = settings_of(home, kafka_bootstrap_servers=bootstrap, kafka_group=group)
     streams = build_streaming_resources(settings)["streams"]
     while ranges := streams.log(TOPIC).pending(batch):
         print("begin", *ranges, flush=True)

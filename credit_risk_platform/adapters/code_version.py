@@ -7,7 +7,10 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1]
-SCORING_CODE = ("domain/scoring.py", "domain/bundle.py", "domain/calibration.py", "domain/models")
+SCORING_CODE = (
+    "domain/scoring.py", "domain/bands.py", "domain/points.py", "domain/policy.py", "domain/decision_reasons.py",
+    "domain/reasons.py", "domain/explanation", "domain/bundle.py", "domain/calibration.py", "domain/models",
+)  # fmt: skip
 
 
 @cache

@@ -49,7 +49,7 @@ LEDGER_COLUMNS: dict[str, str] = {
 }
 LINK_COLUMNS = ("seal_no", "prev_hash", "row_hash")
 SCORE_COLUMNS = (
-    "as_of", "loan_id", "subject_token", "score_id", "pd", "points", "band",
+    "as_of", "loan_id", "subject_token", "score_id", "pd", "points", "band", "decision", "reasons", "rules",
     "policy_version", "model_name", "bundle_sha", "feature_sql_hash",
 )  # fmt: skip
 
@@ -67,7 +67,7 @@ class UnknownScoreError(LedgerError):
 
 
 class ScoreConflictError(LedgerError):
-    """The same inputs, bundle and policy now give another PD: the scoring code has changed under a fixed bundle."""
+    """The same inputs, bundle and policy now give another score: code or policy has changed under a fixed version."""
 
 
 class ScoreLedger:
@@ -110,8 +110,10 @@ class ScoreLedger:
 
 
 def content_version(warehouse: Warehouse, table: str, as_of: date) -> str:
-    """Hash over the scores of one day in `table`: ids, PDs to the bit, bands."""
-    content = f"(select score_id, score_id || hex(pd::bit::blob) || band as content from {table} where as_of = ?)"
+    """Hash over the scores of one day in `table`: ids, PDs to the bit, bands, decisions with their reasons."""
+    said = "coalesce(decision, '-') || ':' || coalesce(array_to_string(reasons, ','), '-')"
+    scored = f"score_id || hex(pd::bit::blob) || band || {said}"
+    content = f"(select score_id, {scored} as content from {table} where as_of = ?)"
     return str(warehouse.query(ledger_sql.digest(content, "content", digits=2), [as_of])["digest"][0].as_py())
 
 

@@ -31,8 +31,10 @@ MESSAGE_SCHEMA = pa.schema(
     [("kafka_topic", pa.string()), ("kafka_partition", pa.int32()), ("kafka_offset", pa.int64())]
 )
 """What a score brings besides `SCORE_SCHEMA` when a message asked for it."""
-# Bound, so that the engine skips the data files of all other days: the ledger grows for years.
-_OF_THESE_DAYS = "old.as_of between ? and ?"
+_NOT_LEDGERED = ("content_hash", "rules")
+"""Of the staged scores: what goes into the links, and what stands in the score tables only."""
+_DECIDED = ("decision", "reasons")
+_SAID = ("pd", "band", *_DECIDED)
 
 
 @dataclass(frozen=True)
@@ -97,28 +99,53 @@ def with_packed(batch: pa.RecordBatch) -> pa.RecordBatch:
     return batch.append_column(ledger_sql.PACKED, packed(batch.column("numeric_inputs")))
 
 
-def append(transaction: Transaction, stamp: Stamp, schema: pa.Schema = SCORE_SCHEMA) -> Seal | None:
+class Tail:
+    """The ledger's last seal, remembered by a process that wrote it. Anyone else's commit makes it ask again."""
+
+    def __init__(self) -> None:
+        self._written: tuple[Transaction, Seal] | None = None
+
+    def remember(self, transaction: Transaction, seal: Seal) -> None:
+        self._written = (transaction, seal)
+
+    def last(self, transaction: Transaction) -> Seal | None:
+        """The last seal, if it is known to be that still: the commit went through, and none came after it."""
+        if self._written is None:
+            return None
+        written, seal = self._written
+        return seal if written.after is not None and written.after == transaction.before else None
+
+
+def append(
+    transaction: Transaction, stamp: Stamp, schema: pa.Schema = SCORE_SCHEMA, tail: Tail | None = None
+) -> Seal | None:
     """Append the scores of staged table `scored` (`hashed` with the same `schema`) that the ledger does not hold.
 
-    They are sealed as one batch. The caller's transaction commits. Returns `None` when there was nothing new. Raises
-    `ScoreConflictError` when a score is there with another PD.
+    They are sealed as one batch. The caller's transaction commits; one who appends again and again gives the same
+    `tail` each time. Returns `None` when there was nothing new. Raises `ScoreConflictError` when a score is there with
+    another PD, band, decision or reasons.
     """
     _refuse_twice(transaction, "score_id")
-    transaction.append(LEDGER, Select(f"select {', '.join(_LEDGER_TYPES.values())} limit 0"))
-    transaction.append(SEALS, _seal_table(None))
-    days = _days(transaction)
-    _refuse_conflicts(transaction, days)
-    last = _last_seal(transaction)
+    last = tail.last(transaction) if tail is not None else None
+    if last is None:
+        transaction.append(LEDGER, Select(f"select {', '.join(_LEDGER_TYPES.values())} limit 0"))
+        transaction.append(SEALS, _seal_table(None))
+        last = _last_seal(transaction)
+    if _stage_known(transaction):
+        _refuse_conflicts(transaction)
     seal_no, previous = (last.seal_no + 1, last.seal_hash) if last else (1, GENESIS)
-    count = _stage_links(transaction, previous, days)
+    count = _stage_links(transaction, previous)
     if not count:
         return None
     digest = transaction.query(ledger_sql.digest("links", "row_hash", bucket_digits(count)))["digest"][0].as_py()
     stamped, params = _stamped(stamp, schema.names)
-    new = f"select * exclude (content_hash), {stamped}, ?::bigint as seal_no from scored join links using (score_id)"
+    brought = f"* exclude ({', '.join(_NOT_LEDGERED)})"
+    new = f"select {brought}, {stamped}, ?::bigint as seal_no from scored join links using (score_id)"
     transaction.append(LEDGER, Select(new, [*params, seal_no]))
     seal = Seal(seal_no, count, digest, previous, stamp.run_id, stamp.known_at)
     transaction.append(SEALS, _seal_table(seal))
+    if tail is not None:
+        tail.remember(transaction, seal)
     return seal
 
 
@@ -143,38 +170,46 @@ def _refuse_twice(transaction: Transaction, key: str) -> None:
         )
 
 
-def _days(transaction: Transaction) -> tuple[date, date]:
+def _stage_known(transaction: Transaction) -> int:
+    """Staged `ledgered`: what the ledger holds of the scores, read once for all questions about it."""
     days = transaction.query("select min(as_of) as first, max(as_of) as last from scored").to_pylist()[0]
-    return days["first"], days["last"]
+    names = ", ".join(f"old.{name}" for name in ("score_id", *_SAID))
+    # The days are bound, so that the engine skips the data files of all others: the ledger grows for years.
+    held = f"select {names} from {LEDGER} as old semi join scored using (score_id) where old.as_of between ? and ?"
+    return transaction.stage("ledgered", Select(held, [days["first"], days["last"]]))
 
 
-def _refuse_conflicts(transaction: Transaction, days: tuple[date, date]) -> None:
+def _refuse_conflicts(transaction: Transaction) -> None:
+    # A score from before there were decisions, and one of a behavioural model, has none to compare.
+    said = ", ".join(f"old.{name} as {name}_then, new.{name} as {name}_now" for name in _SAID)
+    differs = " or ".join(f"old.{name} is distinct from new.{name}" for name in _DECIDED)
     conflict = transaction.query(
         f"""
-        select new.score_id, new.loan_id, old.pd as then, new.pd as now
-        from scored as new
-        join {LEDGER} as old on old.score_id = new.score_id and {_OF_THESE_DAYS}
+        select new.score_id, new.loan_id, {said}
+        from scored as new join ledgered as old using (score_id)
         where old.pd is distinct from new.pd or old.band is distinct from new.band
+            or (old.decision is not null and ({differs}))
         order by score_id limit 1
-        """,
-        days,
+        """
     ).to_pylist()
     if conflict:
         row = conflict[0]
+        changed = [name for name in _SAID if row[f"{name}_then"] != row[f"{name}_now"]]
+        then = ", ".join(f"{name} {row[f'{name}_then']!r}" for name in changed)
+        now = ", ".join(f"{name} {row[f'{name}_now']!r}" for name in changed)
         raise ScoreConflictError(
-            f"score {row['score_id']} of loan {row['loan_id']} stands in the ledger with PD {row['then']!r}, the same "
-            f"inputs, bundle and policy now give {row['now']!r}: the scoring code or a band was changed without a new "
+            f"score {row['score_id']} of loan {row['loan_id']} stands in the ledger with {then}, the same inputs, "
+            f"bundle and policy version now give {now}: the scoring code or the policy was changed without a new "
             "version. Train a new bundle (or publish a new policy version) instead; nothing was written."
         )
 
 
-def _stage_links(transaction: Transaction, previous: str, days: tuple[date, date]) -> int:
+def _stage_links(transaction: Transaction, previous: str) -> int:
     """Staged `links`: each row new to the ledger bound to the one before it in id order, the first to the last seal."""
-    known = f"select 1 from {LEDGER} as old where old.score_id = scored.score_id and {_OF_THESE_DAYS}"
-    fresh = f"select score_id, content_hash from scored where not exists ({known})"
+    fresh = "select score_id, content_hash from scored anti join ledgered using (score_id)"
     chained = f"select *, lag(content_hash, 1, ?) over (order by score_id) as prev_hash from ({fresh})"
     bound = f"select score_id, prev_hash, sha256(content_hash || prev_hash) as row_hash from ({chained})"
-    return transaction.stage("links", Select(bound, [previous, *days]))
+    return transaction.stage("links", Select(bound, [previous]))
 
 
 def _last_seal(transaction: Transaction) -> Seal | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,6 +86,36 @@ def score_distribution(pd: np.ndarray, is_bad: np.ndarray, bins: int = 40) -> st
     return _markdown(figure, "Score distribution")
 
 
+def scorecard_points(bins: pa.Table, top: int = 6) -> str:
+    """Points per bin of the `top` features whose points reach furthest; `bins` has feature, bin, loans and points.
+
+    Bins that held no loan are left out. Points are rounded here, and nowhere else.
+    """
+    found = bins.filter(pc.greater(bins["loans"], 0)).to_pylist()
+    by_feature: dict[str, list[tuple[str, float]]] = {}
+    for row in found:
+        by_feature.setdefault(row["feature"], []).append((row["bin"], row["points"]))
+    reach = {name: max(p for _, p in lines) - min(p for _, p in lines) for name, lines in by_feature.items()}
+    chosen = sorted(by_feature, key=lambda name: (-reach[name], name))[:top]
+    sizes = [len(by_feature[name]) for name in chosen]
+    figure = _figure(1.15 * SIZE_INCHES[0], 0.2 * sum(sizes) + 0.35 * len(chosen))
+    panels = figure.subplots(len(chosen), sharex=True, squeeze=False, height_ratios=sizes)[:, 0]
+    for name, axes in zip(chosen, panels, strict=True):
+        lines = by_feature[name][::-1]
+        _dress(axes, "", "")
+        axes.set_title(name, color=INK, fontsize=9, loc="left")
+        bars = axes.barh(range(len(lines)), [points for _, points in lines], color=BAR, height=0.7)
+        axes.set_yticks(range(len(lines)), [_short(label) for label, _ in lines])
+        axes.bar_label(bars, fmt="%.0f", padding=3, color=INK, fontsize=8)
+        axes.margins(x=0.08)
+        axes.grid(axis="y", visible=False)
+    return _markdown(figure, "Points per bin")
+
+
+def _short(label: str, longest: int = 36) -> str:
+    return label if len(label) <= longest else f"{label[: longest - 3]}..."
+
+
 def _mark_ks(axes: Axes, curve: pa.Table, ks: float, colour: str) -> None:
     x, y = _column(curve, "false_positive_rate"), _column(curve, "true_positive_rate")
     at = int(np.argmax(y - x))
@@ -98,19 +129,28 @@ def _column(curve: pa.Table, name: str) -> np.ndarray:
 
 
 def _canvas(x_label: str, y_label: str, height: float = SIZE_INCHES[1]) -> tuple[Figure, Axes]:
+    figure = _figure(SIZE_INCHES[0], height)
+    axes = figure.add_subplot()
+    _dress(axes, x_label, y_label)
+    return figure, axes
+
+
+def _figure(width: float, height: float) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(SIZE_INCHES[0], height), dpi=DPI, layout="constrained")
+    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    return figure
+
+
+def _dress(axes: Axes, x_label: str, y_label: str) -> None:
     axes.set_xlabel(x_label, color=INK, fontsize=9)
     axes.set_ylabel(y_label, color=INK, fontsize=9)
     axes.grid(color=GRID, linewidth=0.7)
     axes.set_axisbelow(True)
     axes.tick_params(colors=INK, labelsize=8, length=0)
     axes.spines[:].set_visible(False)
-    return figure, axes
 
 
 def _percent(axes: Axes) -> None:

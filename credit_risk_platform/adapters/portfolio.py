@@ -1,26 +1,25 @@
-"""The open portfolio of a day: which loans are open, their scores batch by batch, and the figures shown about them.
+"""The open portfolio of a day: which loans are open, and their scores batch by batch.
 
 A loan is open on a day when it was decided by then and had neither defaulted nor closed, as far as the book knows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
-from itertools import pairwise
-from typing import Any
 
 import pyarrow as pa
 
 from credit_risk_platform.adapters.ledger import SCORES
+from credit_risk_platform.adapters.policies import BANDS
 from credit_risk_platform.adapters.warehouse.base import Warehouse
 from credit_risk_platform.domain.bundle import ModelBundle
+from credit_risk_platform.domain.policy import Policy
 from credit_risk_platform.domain.scoring import Bands, score
 
 FEATURES = "gold.application_features"
 OUTCOMES = "gold.loan_outcomes"
-BANDS = "gold.risk_bands"
 BATCH_ROWS = 250_000
 
 OPEN = """
@@ -63,7 +62,7 @@ def bands_on(warehouse: Warehouse, as_of: date) -> Bands:
 
 
 def score_open_loans(
-    warehouse: Warehouse, bundle: ModelBundle, as_of: date, bands: Bands, batch_rows: int = BATCH_ROWS
+    warehouse: Warehouse, bundle: ModelBundle, as_of: date, policy: Policy | Bands, batch_rows: int = BATCH_ROWS
 ) -> Iterator[pa.RecordBatch]:
     """Scores (`SCORE_SCHEMA`) of every loan open on `as_of`, in bounded memory."""
     for table in (FEATURES, OUTCOMES):
@@ -76,7 +75,7 @@ def score_open_loans(
     """
     with warehouse.stream(sql, open_on(as_of), batch_rows) as features:
         for batch in features:
-            scored = score(bundle, pa.Table.from_batches([batch]), as_of, bands)
+            scored = score(bundle, pa.Table.from_batches([batch]), as_of, policy)
             yield from scored.combine_chunks().to_batches()
 
 
@@ -97,48 +96,6 @@ def coverage(warehouse: Warehouse, as_of: date) -> Coverage:
     """
     row = warehouse.query(sql, [*open_on(as_of), as_of]).to_pylist()[0]
     return Coverage(**{**row, "examples": tuple(row["examples"])})
-
-
-def summary(warehouse: Warehouse, as_of: date) -> dict[str, Any]:
-    """Mean and median PD, and how many scores are impossible (PD outside (0, 1), no band, points not finite)."""
-    sql = f"""
-        select avg(pd) as mean_pd, median(pd) as median_pd,
-            count(*) filter (
-                not coalesce(pd > 0 and pd < 1 and isfinite(points) and band is not null, false)
-            ) as impossible,
-            coalesce((list(score_id order by score_id))[:3], []) as examples
-        from {SCORES} where as_of = ?
-    """
-    return dict(warehouse.query(sql, [as_of]).to_pylist()[0])
-
-
-def band_mix(warehouse: Warehouse, as_of: date, bands: Bands) -> list[dict[str, Any]]:
-    """Loans, share, mean PD and amount lent per band, in the order of the policy; empty bands stand with 0."""
-    sql = f"""
-        select band, count(*) as loans, avg(pd) as mean_pd, sum(loan_amount) as amount
-        from {SCORES} left join {OUTCOMES} using (loan_id) where as_of = ? group by band
-    """
-    found = {row["band"]: row for row in warehouse.query(sql, [as_of]).to_pylist()}
-    total = sum(row["loans"] for row in found.values()) or 1
-    return [
-        {
-            "band": name,
-            "loans": row.get("loans", 0),
-            "share": row.get("loans", 0) / total,
-            "mean_pd": row.get("mean_pd"),
-            "amount": row.get("amount"),
-        }
-        for name in bands.names
-        for row in (found.get(name, {}),)
-    ]
-
-
-def pd_counts(warehouse: Warehouse, as_of: date, edges: Sequence[float]) -> list[int]:
-    """Scores of a day per PD interval [edges[i], edges[i + 1])."""
-    counted = ", ".join("count(*) filter (pd >= ? and pd < ?)" for _ in edges[1:])
-    limits = [limit for pair in pairwise(edges) for limit in pair]
-    row = warehouse.query(f"select {counted} from {SCORES} where as_of = ?", [*limits, as_of])
-    return [int(column[0].as_py()) for column in row.columns]
 
 
 def pds(warehouse: Warehouse, as_of: date, bundle_sha: str) -> pa.ChunkedArray:
@@ -163,12 +120,13 @@ def day_before(warehouse: Warehouse, as_of: date, bundle_sha: str) -> date | Non
 
 
 def without_ledger_row(warehouse: Warehouse, ledger: str, as_of: date) -> int:
-    """Scores of a day that the ledger does not hold with the same PD and band."""
+    """Scores of a day that the ledger does not hold with the same PD, band and, where it has one, decision."""
     sql = f"""
         select count(*) as n from {SCORES} as s
         where as_of = ? and not exists (
             select 1 from {ledger} as l
             where l.as_of = ? and l.score_id = s.score_id and l.pd = s.pd and l.band = s.band
+                and coalesce(l.decision = s.decision, l.decision is null)
         )
     """
     return int(warehouse.query(sql, [as_of, as_of])["n"][0].as_py())

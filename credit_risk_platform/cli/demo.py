@@ -62,6 +62,8 @@ def run_demo(settings: Settings, console: Console, path: Path | None, *, stream:
     outcome: RunOutcome | None = _run_jobs(settings, lines)
     if stream and outcome is not None and outcome.succeeded:
         outcome = score_once(settings, console, lines)
+        if outcome is not None and outcome.succeeded:
+            outcome = run_job(settings, "application_decisions", lines)
     if outcome is not None and not outcome.succeeded:
         report_failure(outcome, lines, console)
         return False

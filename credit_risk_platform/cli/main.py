@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from credit_risk_platform.cli import kafka, produce, stream
+from credit_risk_platform.cli import api, experiment, kafka, keys, produce, stream
 from credit_risk_platform.cli.command import AsJson, Home, command, console, print_json
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(kafka.app, name="kafka")
+app.add_typer(keys.app, name="keys")
+app.add_typer(experiment.app, name="experiment")
 
 Day = Annotated[datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], help="As-of date, YYYY-MM-DD.")]
 
@@ -148,6 +150,7 @@ def replay(
         raise typer.Exit(0 if found.equal else 1)
 
 
+app.command()(api.api)
 app.command()(produce.produce)
 app.command()(stream.stream)
 

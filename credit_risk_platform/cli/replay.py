@@ -11,7 +11,8 @@ from credit_risk_platform.cli.home import CommandError
 from credit_risk_platform.settings import Settings
 
 if TYPE_CHECKING:
-    from credit_risk_platform.adapters.replay import Replayer, ReplayReport
+    from credit_risk_platform.adapters.replay import Replayer
+    from credit_risk_platform.adapters.replay_report import ReplayReport
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ def _replayer(settings: Settings) -> Iterator[Replayer]:
     from credit_risk_platform.adapters.dbt_project import DbtWorkspace
     from credit_risk_platform.adapters.feature_sql import FeatureSql
     from credit_risk_platform.adapters.ledger import LEDGER, ScoreLedger
+    from credit_risk_platform.adapters.policies import PolicyBook
     from credit_risk_platform.adapters.replay import Replayer
     from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
 
@@ -77,6 +79,7 @@ def _replayer(settings: Settings) -> Iterator[Replayer]:
         if not warehouse.exists(LEDGER):
             raise CommandError(f"{settings.home} has no score ledger yet: crp score")
         sql = FeatureSql.from_manifest(dbt.manifest()).sql
-        yield Replayer(ScoreLedger(warehouse), BundleStore(settings.paths.models), sql)
+        policies = PolicyBook(settings.policy_folder)
+        yield Replayer(ScoreLedger(warehouse), BundleStore(settings.paths.models), policies, sql)
     finally:
         warehouse.close()

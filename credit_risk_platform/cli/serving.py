@@ -11,6 +11,7 @@ import yaml
 
 from credit_risk_platform.cli import streaming
 from credit_risk_platform.cli.home import CommandError
+from credit_risk_platform.cli.keys import first_key
 from credit_risk_platform.cli.probes import announced, fetch, listens, location_loaded
 from credit_risk_platform.cli.processes import Server, Servers, free_port, until_ready
 from credit_risk_platform.settings import PROJECT_ROOT, Settings
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 CODE_SERVER_PORT = 4266
+DOCS = "/docs"
+PORTS = ("dagster_port", "mlflow_port", "api_port")
 CODE_SERVERS = {
     "platform": "dagster code-server start -m credit_risk_platform.definitions",
     # Without the reloading proxy, which costs 100 MB. Three sensors stay in their calls for 20 seconds: 16 threads.
@@ -28,7 +31,7 @@ CODE_SERVERS = {
 
 def reserve_ports(settings: Settings, console: Console) -> Settings:
     """The same settings with ports that are free now. Chosen before a run, whose metadata links to MLflow's address."""
-    ports = {name: free_port(settings.host, getattr(settings, name)) for name in ("dagster_port", "mlflow_port")}
+    ports = {name: free_port(settings.host, getattr(settings, name)) for name in PORTS}
     for name, port in ports.items():
         if port != getattr(settings, name):
             console.print(f"[yellow]Port {getattr(settings, name)} is taken, {name.split('_')[0]} will use {port}[/]")
@@ -44,14 +47,17 @@ def refuse_second(settings: Settings) -> None:
 
 
 def serve(settings: Settings, console: Console) -> None:
-    """Start Kafka, Dagster and MLflow, print where they are, score events as they arrive, stay until Ctrl-C."""
+    """Start Kafka, Dagster, MLflow and the API, print where they are, score events as they come, stay until Ctrl-C."""
     with streaming.cluster(settings, console) as kafka, Servers(settings) as servers:
-        console.print("Starting Dagster and MLflow ...")
+        first_key(settings)  # here: a server's output goes to a file, and a key must not
+        console.print("Starting Dagster, MLflow and the scoring API ...")
         mlflow = _start_mlflow(settings, servers)
         dagster = start_dagster(settings, servers)
+        api = _start_api(settings, servers)
         until_ready(mlflow, lambda: fetch(f"{mlflow.url}/health") is not None)
+        until_ready(api, lambda: fetch(f"{api.url}/readyz") is not None)
         for name, url in servers.announce().items():
-            console.print(f"  {name:<8} {url}", soft_wrap=True)
+            console.print(f"  {name:<8} {url}{DOCS if name == 'api' else ''}", soft_wrap=True)
         if kafka:
             console.print(f"  {'kafka':<8} {settings.kafka_bootstrap_servers}", soft_wrap=True)
             streaming.score_by_sensor(settings, console, dagster)
@@ -77,6 +83,12 @@ def _start_mlflow(settings: Settings, servers: Servers) -> Server:
         url=url,
         MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false",  # its job runner costs 1.1 GB, and we run nothing there
     )
+
+
+def _start_api(settings: Settings, servers: Servers) -> Server:
+    address = f"--host {settings.host} --port {settings.api_port}".split()
+    url = f"http://{settings.host}:{settings.api_port}"
+    return servers.start("api", "credit_risk_platform.cli.main", "api", *address, "--home", str(settings.home), url=url)
 
 
 def start_dagster(settings: Settings, servers: Servers, *, automate: bool = True) -> str:

@@ -13,14 +13,16 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from threading import Lock
 from typing import Any
 
 import pyarrow as pa
 
 from credit_risk_platform.domain.calibration import Calibrator
+from credit_risk_platform.domain.explanation import Explainer, background, explainer
 from credit_risk_platform.domain.models.archive import archive
 from credit_risk_platform.domain.models.base import CreditModel, to_json
-from credit_risk_platform.domain.models.frame import NUMERIC, InputFeature, is_numeric, is_text
+from credit_risk_platform.domain.models.frame import NUMERIC, FeatureTable, InputFeature, is_numeric, is_text
 from credit_risk_platform.domain.models.zoo import model_class
 
 MANIFEST = "manifest.json"
@@ -28,6 +30,7 @@ CARD = "bundle.json"
 CALIBRATOR = "calibrator.json"
 FEATURE_SQL = "features.sql"
 INTAKE_SQL = "intake.sql"
+BACKGROUND = "background.json"
 MODEL_FOLDER = "model/"
 
 
@@ -56,6 +59,10 @@ class ModelBundle:
     created_from: Mapping[str, str] = field(default_factory=dict)
     intake_sql: str = ""
     """Statements that make what `feature_sql` reads from bronze rows; empty in a bundle that cannot stream."""
+    background: FeatureTable | None = field(default=None, compare=False)
+    """Development loans over all ranks of PD, nameless: what explanations compare with. Older bundles have none."""
+    _explainers: dict[float, Explainer] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _explaining: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
 
     @cached_property
     def feature_sql_hash(self) -> str:
@@ -69,6 +76,24 @@ class ModelBundle:
     def sha256(self) -> str:
         """Hex SHA-256 of `to_bytes()`: the name under which the bundle is stored and quoted in scores."""
         return digest(self.content)
+
+    def explainer_at(self, cutoff: float) -> Explainer:
+        """What made a PD differ from those just below `cutoff`; made at the first call, then kept. Thread-safe.
+
+        Its background are the (up to) 100 kept loans with the highest PDs below `cutoff`. Raises `BundleError` for a
+        bundle without background loans.
+        """
+        if self.background is None or not self.background.rows:
+            raise BundleError(
+                f"bundle {self.name} cannot explain its scores: it was trained before decisions came; "
+                "materialise models/champion again"
+            )
+        with self._explaining:
+            if cutoff not in self._explainers:
+                pd = self.calibrator.apply(self.model.predict(self.background))
+                near = self.background.take(background.marginal_approvals(pd, cutoff))
+                self._explainers[cutoff] = explainer(self.model, near)
+            return self._explainers[cutoff]
 
     def to_bytes(self) -> bytes:
         """The archive: uncompressed, members sorted, dates fixed, so equal content gives equal bytes anywhere."""
@@ -87,12 +112,14 @@ class ModelBundle:
                 f"bundle hash is {found}, expected {expected_sha}: another bundle, or {MANIFEST} was rewritten"
             )
         card = json.loads(members[CARD])
+        features = tuple(InputFeature(**feature) for feature in card["features"])
+        kept = members.get(BACKGROUND)
         files = {name[len(MODEL_FOLDER) :]: body for name, body in members.items() if name.startswith(MODEL_FOLDER)}
         return cls(
             name=card["name"],
             model=model_class(card["name"]).load(files),
             calibrator=Calibrator.from_json(members[CALIBRATOR].decode()),
-            features=tuple(InputFeature(**feature) for feature in card["features"]),
+            features=features,
             feature_sql=members[FEATURE_SQL].decode(),
             training_fingerprint=card["training_fingerprint"],
             policy_version=card["policy_version"],
@@ -101,6 +128,7 @@ class ModelBundle:
             metrics=card["metrics"],
             created_from=card["created_from"],
             intake_sql=members.get(INTAKE_SQL, b"").decode(),
+            background=None if kept is None else background.from_bytes(kept, features),
         )
 
     def check_features(self, table: pa.Table | pa.Schema) -> None:
@@ -134,11 +162,13 @@ class ModelBundle:
         }
         model = {f"{MODEL_FOLDER}{name}": body for name, body in self.model.save().items()}
         intake = {INTAKE_SQL: self.intake_sql.encode()} if self.intake_sql else {}
+        kept = {} if self.background is None else {BACKGROUND: background.to_bytes(self.background)}
         return {
             CARD: to_json(card),
             CALIBRATOR: self.calibrator.to_json().encode(),
             FEATURE_SQL: self.feature_sql.encode(),
             **intake,
+            **kept,
             **model,
         }
 
@@ -186,7 +216,7 @@ def _read(data: bytes) -> dict[str, bytes]:
 def _member(source: zipfile.ZipFile, name: str) -> bytes:
     try:
         return source.read(name)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
         raise BundleError(f"bundle member {name} was changed: {error}") from error
 
 

@@ -18,6 +18,7 @@ from credit_risk_platform.domain.baseline import Lift, declined_by_rules, lift_o
 from credit_risk_platform.domain.bundle import ModelBundle
 from credit_risk_platform.domain.calibration import Calibrator, fit_calibrator, intercept_shift
 from credit_risk_platform.domain.evaluation import Economics, MetricWithInterval, evaluate
+from credit_risk_platform.domain.explanation.background import over_ranks
 from credit_risk_platform.domain.models.base import CreditModel, Progress, silent
 from credit_risk_platform.domain.models.frame import FeatureLike, FeatureTable
 from credit_risk_platform.domain.models.preprocessing import Style
@@ -94,6 +95,8 @@ class Trained:
     lift: Lift | None
     learnt_rows: int
     tuned_rows: int
+    background: FeatureTable
+    """Validation loans evenly over the ranks of their PD: what the bundle's explanations compare with."""
 
     @property
     def validation_loss(self) -> float:
@@ -141,6 +144,7 @@ def train_candidate(kind: type[CreditModel], rows: Rows, recipe: Recipe, on_prog
         lift=lift_over_rules(judged.y, predicted[Split.OUT_OF_TIME].pd, declined_by_rules(judged.frame)),
         learnt_rows=learn.y.size,
         tuned_rows=tuned,
+        background=validation.frame.take(over_ranks(predicted[Split.VALIDATION].pd)),
     )
 
 
@@ -186,6 +190,7 @@ def to_bundle(
         metrics={split: {name: _stored(m) for name, m in found.items()} for split, found in trained.metrics.items()},
         created_from=created_from,
         intake_sql=intake_sql,
+        background=trained.background,
     )
 
 

@@ -116,6 +116,7 @@ def _metadata(bundle: ModelBundle, trained: Trained, run_id: str, registry: Mode
         **report.headlines(values),
         "metrics": report.metrics_table(bundle.metrics),
         **report.pictures(trained.predicted, values, trained.model),
+        **report.own_tables(trained.model),
         "tuning": report.markdown_table(["trial", "mean AUC", "sd", "parameters", "chosen"], trials),
         "params": dg.MetadataValue.json(dict(bundle.params)),
         "calibrator": str(trained.calibrator.method),

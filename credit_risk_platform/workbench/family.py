@@ -14,7 +14,7 @@ from credit_risk_platform.domain.features import Policy, Stage, by_name
 from credit_risk_platform.domain.training import Recipe
 from credit_risk_platform.settings import Settings
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 """Raised when the way candidates are made changes; a part of every bundle."""
 
 

@@ -11,6 +11,7 @@ from credit_risk_platform.adapters.candidates import Measured
 from credit_risk_platform.domain.curves import calibration_curve, roc_curve
 from credit_risk_platform.domain.evaluation import METRICS
 from credit_risk_platform.domain.models.base import CreditModel
+from credit_risk_platform.domain.models.scorecard_table import POINTS_TABLE
 from credit_risk_platform.domain.promotion import Gate
 from credit_risk_platform.domain.splits import Split
 from credit_risk_platform.domain.training import Predicted
@@ -50,6 +51,17 @@ def pictures(
         "score_distribution": plots.score_distribution(predicted[last].pd, predicted[last].y),
     }
     return {name: dg.MetadataValue.md(picture) for name, picture in drawn.items()}
+
+
+def own_tables(model: CreditModel) -> dict[str, dg.MetadataValue]:
+    """What the model shows of itself; of a scorecard, the card, its features and a picture of the points."""
+    tables = model.tables()
+    shown: dict[str, dg.MetadataValue] = {
+        name: dg.MetadataValue.md(markdown.records(table)) for name, table in tables.items()
+    }
+    if POINTS_TABLE in tables:
+        shown["scorecard_picture"] = dg.MetadataValue.md(plots.scorecard_points(tables[POINTS_TABLE]))
+    return shown
 
 
 def gates_table(gates: Sequence[Gate]) -> dg.MetadataValue:

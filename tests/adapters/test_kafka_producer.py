@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from itertools import islice
 from pathlib import Path
@@ -56,26 +56,43 @@ def standing(kafka: KafkaCluster, topic: str) -> dict[int, list[Any]]:
         consumer.close()
 
 
+def undisturbed(measure: Callable[[], None]) -> None:
+    """Other programs may spoil one measurement of time, and a second; what fails three times is ours."""
+    for left in (2, 1, 0):
+        try:
+            return measure()
+        except AssertionError:
+            if not left:
+                raise
+    return None
+
+
 def test_the_rate_is_held_and_the_report_says_so(kafka: KafkaCluster) -> None:
-    topic = kafka.new_topic()
-    told: list[int] = []
-    started = time.perf_counter()
-    report = produce(kafka.connection, topic, some(200), 100, told.append)
-    assert time.perf_counter() - started > 199 / 100
-    assert report.rate == pytest.approx(100, rel=0.05)
-    assert (report.sent, report.kinds, report.expected) == (200, {"sound": 200}, {"scored": 200})
-    assert told == sorted(told)
-    assert told[-1] == 200
-    assert len(told) > 10
-    stamps = sorted(record.timestamp for records in standing(kafka, topic).values() for record in records)
-    assert len(stamps) == 200
-    assert (stamps[-1] - stamps[0]) / 1000 == pytest.approx(199 / 100, rel=0.05)
-    assert stamps[100] - stamps[0] == pytest.approx(1_000, rel=0.1)  # evenly, not in one burst
+    def measure() -> None:
+        topic = kafka.new_topic()
+        told: list[int] = []
+        started = time.perf_counter()
+        report = produce(kafka.connection, topic, some(200), 100, told.append)
+        assert time.perf_counter() - started > 199 / 100
+        assert report.rate == pytest.approx(100, rel=0.05)
+        assert (report.sent, report.kinds, report.expected) == (200, {"sound": 200}, {"scored": 200})
+        assert told == sorted(told)
+        assert told[-1] == 200
+        assert len(told) > 10
+        stamps = sorted(record.timestamp for records in standing(kafka, topic).values() for record in records)
+        assert len(stamps) == 200
+        assert (stamps[-1] - stamps[0]) / 1000 == pytest.approx(199 / 100, rel=0.05)
+        assert stamps[100] - stamps[0] == pytest.approx(1_000, rel=0.1)  # evenly, not in one burst
+
+    undisturbed(measure)
 
 
 def test_a_high_rate_is_held_as_well(kafka: KafkaCluster) -> None:
-    report = produce(kafka.connection, kafka.new_topic(), list(some(1_500)), 1_000)
-    assert report.rate == pytest.approx(1_000, rel=0.05)
+    def measure() -> None:
+        report = produce(kafka.connection, kafka.new_topic(), list(some(1_500)), 1_000)
+        assert report.rate == pytest.approx(1_000, rel=0.05)
+
+    undisturbed(measure)
 
 
 def test_what_the_report_counts_stands_in_the_topic_and_sent_again_it_is_the_same_bytes(kafka: KafkaCluster) -> None:
@@ -196,7 +213,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
     """A broker apart: the command writes to the platform's own topics, which other tests may count on."""
     started = start_broker(tmp_path_factory.mktemp("produce"))
     yield started
-    started.broker.down()
+    started.discard()
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ from credit_risk_platform.adapters.ledger_audit import verify
 from credit_risk_platform.adapters.ledger_writer import Written, write_scores
 from credit_risk_platform.adapters.warehouse.base import Select
 from credit_risk_platform.domain import provenance
-from tests.scoring_book import BANDS, DAY, Book, batches, crown, make_book, stamp, train, write_bands
+from tests.scoring_book import BANDS, DAY, Book, batches, crown, make_book, stamp, train, write_policies
 
 TOMORROW = DAY + timedelta(days=1)
 ANCHORLESS = "no anchor: what the ledger alone can tell"
@@ -156,11 +156,11 @@ def test_a_new_policy_version_adds_scores_and_the_old_ones_keep_their_band(book:
     write(book)
     stricter = [(name, lower / 2, upper if upper > 1 else upper / 2) for name, lower, upper in BANDS]
     policies = [("2007.1", date(2007, 1, 1), BANDS), ("2026.1", DAY, stricter)]
-    write_bands(book, policies)
+    write_policies(book, policies)
     try:
         assert write(book).appended == 900
     finally:
-        write_bands(book, policies[:1])
+        write_policies(book, policies[:1])
     versions = (
         f"select policy_version, count(distinct band) as bands, count(*) as n from {LEDGER} group by 1 order by 1"
     )
@@ -185,7 +185,7 @@ def test_scores_that_differ_under_the_same_bundle_are_refused(book: Book) -> Non
     write(book)
     scores = book.scores()
     nudged = scores.set_column(3, "pd", [np.nextafter(scores["pd"].to_numpy(), 1)])
-    with pytest.raises(ScoreConflictError, match="the scoring code or a band was changed"):
+    with pytest.raises(ScoreConflictError, match="the scoring code or the policy was changed"):
         write_scores(book.warehouse, batches(nudged), DAY, stamp())
     assert book.warehouse.count(LEDGER) == 900
     assert content_version(book.warehouse, SCORES, DAY) == content_version(book.warehouse, LEDGER, DAY)
@@ -226,7 +226,7 @@ def test_a_scorer_that_is_killed_leaves_neither_scores_nor_ledger_rows(book: Boo
         "from credit_risk_platform.adapters import ledger_writer\n"
         "from tests.scoring_book import *\n"
         "home = Path(sys.argv[1])\n"
-        "book = Book(home, DuckLakeWarehouse(home / 'warehouse'), BundleStore(home / 'models'))\n"
+        "book = open_book(home)\n"
         "whole = ledger_writer._seal_table\n"
         "def stall(seal):\n"
         "    if seal is not None:\n"

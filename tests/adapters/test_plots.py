@@ -7,6 +7,7 @@ import io
 import re
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
 
@@ -33,7 +34,18 @@ def draw() -> dict[str, str]:
         "calibration": plots.calibration({split: calibration_curve(y, pd) for split in splits[1:]}),
         "importance": plots.importance({f"feature_{i}": 1 / (i + 2) for i in range(40)}, {"feature_0": 1}),
         "distribution": plots.score_distribution(pd, y),
+        "scorecard": plots.scorecard_points(card()),
     }
+
+
+def card() -> pa.Table:
+    bins = [f"{edge} to < {edge + 10}" for edge in range(0, 60, 10)] + ["missing"]
+    rows = [
+        {"feature": f"feature_{k}", "bin": label, "loans": 0 if label == "missing" else 100, "points": 40.0 + k * place}
+        for k in range(9)
+        for place, label in enumerate(bins)
+    ]
+    return pa.Table.from_pylist(rows)
 
 
 def image(markdown: str) -> tuple[Image.Image, int]:
@@ -43,7 +55,7 @@ def image(markdown: str) -> tuple[Image.Image, int]:
     return Image.open(io.BytesIO(content)), len(content)
 
 
-@pytest.mark.parametrize("name", ["roc", "calibration", "importance", "distribution"])
+@pytest.mark.parametrize("name", ["roc", "calibration", "importance", "distribution", "scorecard"])
 def test_a_picture_is_markdown_that_shows_a_small_png(drawn, name):
     picture, size = image(drawn[name])
     assert picture.format == "PNG"

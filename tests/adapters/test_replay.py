@@ -18,7 +18,8 @@ from credit_risk_platform.adapters.bundles import BundleStore, Promotion
 from credit_risk_platform.adapters.code_version import code_hash
 from credit_risk_platform.adapters.ledger import LEDGER, ScoreLedger, UnknownScoreError
 from credit_risk_platform.adapters.ledger_writer import MESSAGE_SCHEMA, Stamp, append, hashed, write_scores
-from credit_risk_platform.adapters.replay import MissingBundleError, Replayer, ReplayReport, replay
+from credit_risk_platform.adapters.replay import MissingBundleError, Replayer, replay
+from credit_risk_platform.adapters.replay_report import ReplayReport
 from credit_risk_platform.domain.bundle import BundleError
 from credit_risk_platform.domain.provenance import Part
 from credit_risk_platform.domain.scoring import SCORE_SCHEMA
@@ -33,8 +34,8 @@ from tests.scoring_book import (
     crown,
     make_book,
     train,
-    write_bands,
     write_marts,
+    write_policies,
 )
 
 LOANS = 900
@@ -59,7 +60,8 @@ def some_score(book: Book, model: str = "logistic_regression") -> str:
 
 
 def run(book: Book, score_id: str | None = None, mart_sql: str | None = FEATURE_SQL) -> ReplayReport:
-    return replay(score_id or some_score(book), ScoreLedger(book.warehouse), book.bundles, mart_sql=mart_sql)
+    ledger = ScoreLedger(book.warehouse)
+    return replay(score_id or some_score(book), ledger, book.bundles, book.policies, mart_sql=mart_sql)
 
 
 def changed(report: ReplayReport) -> list[Part]:
@@ -68,7 +70,7 @@ def changed(report: ReplayReport) -> list[Part]:
 
 def test_fifty_random_scores_come_back_to_the_last_bit(scored: Book) -> None:
     ledger = ScoreLedger(scored.warehouse)
-    replayer = Replayer(ledger, scored.bundles, FEATURE_SQL)
+    replayer = Replayer(ledger, scored.bundles, scored.policies, FEATURE_SQL)
     reports = [replayer.replay(score_id) for score_id in ledger.sample(50, seed=3)]
     assert all(report.equal for report in reports)
     assert {report.model_name for report in reports} == {"logistic_regression", "xgboost"}
@@ -139,33 +141,33 @@ def test_changed_feature_sql_is_named(scored: Book) -> None:
 
 def test_a_new_policy_is_named_and_the_score_keeps_its_band(scored: Book) -> None:
     lax = (("Fine", 0.0, 1.000001),)
-    write_bands(scored, [(POLICY, date(2007, 1, 1), BANDS), ("2026.2", DAY, lax)])
+    write_policies(scored, [(POLICY, date(2007, 1, 1), BANDS), ("2026.2", DAY, lax)])
     try:
         report = run(scored)
     finally:
-        write_bands(scored, [(POLICY, date(2007, 1, 1), BANDS)])
+        write_policies(scored, [(POLICY, date(2007, 1, 1), BANDS)])
     assert report.equal
     assert changed(report) == [Part.POLICY]
     assert "2026.2 gives Fine" in report.changed[0].detail
 
 
 def test_a_policy_version_that_was_rewritten_does_not_reproduce_the_band(scored: Book) -> None:
-    write_bands(scored, [(POLICY, date(2007, 1, 1), (("Fine", 0.0, 1.000001),))])
+    write_policies(scored, [(POLICY, date(2007, 1, 1), (("Fine", 0.0, 1.000001),))])
     try:
         report = run(scored)
     finally:
-        write_bands(scored, [(POLICY, date(2007, 1, 1), BANDS)])
+        write_policies(scored, [(POLICY, date(2007, 1, 1), BANDS)])
     assert not report.equal
     assert report.again.band == "Fine"
     assert report.then.pd == report.again.pd
 
 
 def test_a_policy_version_that_was_removed_says_so(scored: Book) -> None:
-    write_bands(scored, [("2030.1", date(2030, 1, 1), BANDS)])
+    write_policies(scored, [("2030.1", date(2030, 1, 1), BANDS)])
     try:
         report = run(scored)
     finally:
-        write_bands(scored, [(POLICY, date(2007, 1, 1), BANDS)])
+        write_policies(scored, [(POLICY, date(2007, 1, 1), BANDS)])
     assert report.again.band is None
     assert report.parts[3].same is None
 

@@ -14,8 +14,10 @@ from kafka import KafkaProducer
 from kafka.admin import KafkaAdminClient
 from kafka.structs import TopicPartition
 
+from credit_risk_platform.adapters.bundles import BundleStore
 from credit_risk_platform.adapters.ledger import LEDGER, ScoreLedger
 from credit_risk_platform.adapters.ledger_audit import verify
+from credit_risk_platform.adapters.policies import PolicyBook
 from credit_risk_platform.adapters.replay import Replayer
 from credit_risk_platform.adapters.streaming.applications import ApplicationScoring
 from credit_risk_platform.adapters.streaming.batch import (
@@ -266,8 +268,8 @@ def test_streamed_scores_replay_to_the_last_bit_and_find_their_data_unchanged(st
     stream.send(sound(12))
     stream.process()
     ledger = ScoreLedger(stream.warehouse)
-    bundles = stream.streams._processor(TOPIC).handler.champion.bundles
-    replayer = Replayer(ledger, bundles)
+    bundles = BundleStore(stream.settings.paths.models)
+    replayer = Replayer(ledger, bundles, PolicyBook(stream.settings.policy_folder))
     reports = [replayer.replay(score_id) for score_id in ledger.sample(12)]
     assert len(reports) == 12
     assert all(report.equal for report in reports)

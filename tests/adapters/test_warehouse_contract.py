@@ -124,6 +124,27 @@ def test_a_workspace_is_private_and_waits_for_no_writer(warehouse: DuckLakeWareh
         warehouse.query("select * from copied")
 
 
+def test_a_transaction_knows_whether_anyone_has_written_since_another_one(warehouse: DuckLakeWarehouse) -> None:
+    def written() -> tuple[str, str | None]:
+        with warehouse.transaction() as transaction:
+            transaction.append("gold.loans", loans(1))
+            assert transaction.after is None
+        return transaction.before, transaction.after
+
+    _, first = written()
+    before, second = written()
+    assert before == first != second == warehouse.snapshot()
+    with pytest.raises(ZeroDivisionError), warehouse.transaction() as failed:
+        failed.append("gold.loans", loans(2))
+        raise ZeroDivisionError
+    assert (failed.before, failed.after) == (second, None)
+    other = DuckLakeWarehouse(warehouse.root)
+    other.append_missing("gold.loans", loans(3), ["loan_id"])
+    other.close()
+    before, _ = written()
+    assert before != second
+
+
 # -------------------------------------------------------------------- values
 
 
@@ -159,6 +180,37 @@ def test_columns_are_matched_by_name_and_an_unknown_one_is_refused(warehouse: Du
     with pytest.raises(duckdb.Error, match="surprise"):
         warehouse.append_missing("gold.loans", pa.table({"loan_id": [3], "surprise": [1]}), ["loan_id"])
     assert warehouse.count("gold.loans") == 2
+
+
+@pytest.mark.parametrize("how", ["append", "replace"])
+def test_a_table_of_an_older_version_grows_the_columns_it_lacks(warehouse: DuckLakeWarehouse, how: str) -> None:
+    warehouse.replace_table("gold.loans", loans(1, 2))
+    decided = loans(3).append_column("Decision", pa.array(["refer"]))
+    new = decided.append_column("reasons", pa.array([["AA01", None]]))
+    with warehouse.transaction({"scored": new}) as transaction:
+        rows_of_it = Select("select * from scored")
+        if how == "append":
+            transaction.append("gold.loans", rows_of_it)
+        else:
+            transaction.replace("gold.loans", rows_of_it, "loan_id = ?", [2])
+        transaction.append("gold.loans", decided.drop_columns(["Decision"]))
+    kept = [(1, None, None)] + [(2, None, None)] * (how == "append")
+    given = [(3, "refer", ["AA01", None]), (3, None, None)]
+    read = warehouse.query('select loan_id, "Decision", reasons from gold.loans order by all nulls last')
+    assert [tuple(row.values()) for row in read.to_pylist()] == kept + given
+
+
+def test_a_write_that_fails_takes_the_new_columns_back(warehouse: DuckLakeWarehouse) -> None:
+    warehouse.replace_table("gold.loans", loans(1))
+
+    def fail_after_growing() -> None:
+        with warehouse.transaction() as transaction:
+            transaction.append("gold.loans", loans(2).append_column("decision", pa.array(["refer"])))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_after_growing()
+    assert list(warehouse.columns("gold.loans")) == ["loan_id", "amount"]
 
 
 def test_asking_for_a_table_that_is_not_there_says_so(warehouse: DuckLakeWarehouse) -> None:

@@ -21,10 +21,8 @@ from credit_risk_platform.defs.behaviour.family import CANDIDATES
 from credit_risk_platform.resources import build_resources
 from credit_risk_platform.settings import Settings
 from tests.behaviour_book import FEATURES, build_book, no_panel
-from tests.credit_book import copy_mlflow, mlflow_template, write_manifest
+from tests.credit_book import copy_mlflow, write_manifest
 from tests.training_room import checks, data_version, failure, materialised, metadata
-
-__all__ = ["mlflow_template"]
 
 MODELS = [Models.candidate(f"behaviour_{name}") for name in CANDIDATES]
 ALL = {Gold.BEHAVIOUR_TRAINING_SET, *MODELS, Models.BEHAVIOUR_CHAMPION}

@@ -12,10 +12,8 @@ from credit_risk_platform.adapters.bundles import BundleStore
 from credit_risk_platform.adapters.registry import CHALLENGER, CHAMPION
 from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
 from credit_risk_platform.catalog import Gold, Models
-from tests.credit_book import build_book, mlflow_template
-from tests.training_room import GOOD, WEAK, checks, data_version, failure, materialised, metadata, room, small, trained
-
-__all__ = ["mlflow_template", "room", "small", "trained"]
+from tests.credit_book import build_book
+from tests.training_room import GOOD, WEAK, checks, data_version, failure, materialised, metadata
 
 
 def test_the_best_candidate_becomes_champion_and_everything_names_it(room):

@@ -53,7 +53,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 def run(book: Book, instance: dg.DagsterInstance, assets: list, day: date = DAY) -> dg.ExecuteInProcessResult:
-    resources = {"warehouse": book.warehouse, "bundles": book.bundles}
+    resources = {"warehouse": book.warehouse, "bundles": book.bundles, "policies": book.policies}
     return dg.materialize(assets, partition_key=day.isoformat(), instance=instance, resources=resources)
 
 

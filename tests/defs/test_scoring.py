@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -21,11 +22,11 @@ from credit_risk_platform.adapters.warehouse.base import Select
 from credit_risk_platform.catalog import PORTFOLIO_DAYS, Gold, Models
 from credit_risk_platform.defs.scoring.assets import portfolio_scores
 from credit_risk_platform.upstream import upstream_provenance
-from tests.scoring_book import BANDS, DAY, Book, applications, crown, make_book, train, write_bands, write_marts
+from tests.scoring_book import BANDS, DAY, Book, applications, crown, make_book, train, write_marts, write_policies
 
 LOANS = 1_500
 DAY_AFTER = DAY + timedelta(days=1)
-MARTS = (Gold.APPLICATION_FEATURES, Gold.LOAN_OUTCOMES, Gold.RISK_BANDS, Models.CHAMPION)
+MARTS = (Gold.APPLICATION_FEATURES, Gold.LOAN_OUTCOMES, Gold.REASON_CODES, Gold.RISK_BANDS, Models.CHAMPION)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def run(book: Book, instance: dg.DagsterInstance, day: date = DAY, *, check: boo
         [portfolio_scores],
         partition_key=day.isoformat(),
         instance=instance,
-        resources={"warehouse": book.warehouse, "bundles": book.bundles},
+        resources={"warehouse": book.warehouse, "bundles": book.bundles, "policies": book.policies},
         raise_on_error=check,
     )
 
@@ -107,11 +108,26 @@ def test_the_asset_page_tells_the_day_s_portfolio(book: Book, instance: dg.Dagst
     assert sum(int(line.split("|")[2].replace(",", "")) for line in found["band_mix"].splitlines()[2:]) == count
     assert found["pd_histogram"].startswith("![Histogram of predicted PDs](data:image/png;base64,")
     assert found["champion"] == "logistic_regression version 1"
+    assert found["policy_sha"] == book.policy().sha256
+    decided = [line.split("|")[1:4] for line in found["decision_mix"].splitlines()[2:]]
+    assert [decision.strip() for decision, *_ in decided] == ["approve", "refer", "decline"]
+    assert sum(int(loans.replace(",", "")) for _, loans, _ in decided) == count
+    assert 0 < found["approval_rate"] < 1
+    assert "| AA04 | Excessive obligations in relation to income |" in found["reasons"]
+    assert "| R03 | rule over revolving_utilisation |" in found["rules"]
     assert "`crp replay " in found["score_ids"]
     ledger = metadata(result, Gold.SCORE_LEDGER)
     assert (ledger["dagster/row_count"], ledger["appended"], ledger["ledger_seals"]) == (count, count, 1)
     assert {name: check.passed for name, check in check_results(result).items()} == dict.fromkeys(
-        ["score_coverage", "possible_scores", "psi_score", "ledger_hash_chain", "ledger_holds_scores"], True
+        [
+            "score_coverage",
+            "possible_scores",
+            "reason_codes_complete",
+            "psi_score",
+            "ledger_hash_chain",
+            "ledger_holds_scores",
+        ],
+        True,
     )
 
 
@@ -150,12 +166,12 @@ def test_days_do_not_depend_on_the_order_they_are_scored_in(book: Book) -> None:
 
 
 def test_the_band_is_that_of_the_policy_in_force_on_the_day(book: Book, instance: dg.DagsterInstance) -> None:
-    write_bands(book, [("2007.1", date(2007, 1, 1), BANDS), ("2026.7", DAY_AFTER, (("Any", 0.0, 1.000001),))])
+    write_policies(book, [("2007.1", date(2007, 1, 1), BANDS), ("2026.7", DAY_AFTER, (("Any", 0.0, 1.000001),))])
     try:
         for day in (DAY, DAY_AFTER):
             run(book, instance, day)
     finally:
-        write_bands(book, [("2007.1", date(2007, 1, 1), BANDS)])
+        write_policies(book, [("2007.1", date(2007, 1, 1), BANDS)])
     sql = f"select as_of, policy_version, count(distinct band) as bands from {SCORES} group by all order by as_of"
     found = book.warehouse.query(sql).to_pylist()
     assert [(row["as_of"], row["policy_version"]) for row in found] == [(DAY, "2007.1"), (DAY_AFTER, "2026.7")]
@@ -165,7 +181,7 @@ def test_the_band_is_that_of_the_policy_in_force_on_the_day(book: Book, instance
 def test_fifty_scores_of_a_run_replay_to_the_last_bit(book: Book, instance: dg.DagsterInstance) -> None:
     run(book, instance)
     ledger = ScoreLedger(book.warehouse)
-    replayer = Replayer(ledger, book.bundles)
+    replayer = Replayer(ledger, book.bundles, book.policies)
     assert all(replayer.replay(score_id).equal for score_id in ledger.sample(50, seed=11))
 
 
@@ -175,7 +191,7 @@ def test_fifty_scores_of_a_run_replay_to_the_last_bit(book: Book, instance: dg.D
 def test_without_a_champion_the_failure_says_what_to_materialise(
     book: Book, instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
-    nobody = Book(book.home, book.warehouse, type(book.bundles)(tmp_path))
+    nobody = replace(book, bundles=type(book.bundles)(tmp_path))
     with pytest.raises(dg.Failure, match="Materialise models/champion first"):
         run(nobody, instance)
     assert not book.warehouse.exists(SCORES)
@@ -184,19 +200,19 @@ def test_without_a_champion_the_failure_says_what_to_materialise(
 def test_without_marts_the_failure_says_what_to_materialise(
     book: Book, instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
-    empty = Book(tmp_path, type(book.warehouse)(tmp_path / "lake"), book.bundles)
+    empty = replace(book, warehouse=type(book.warehouse)(tmp_path / "lake"))
     with pytest.raises(dg.Failure, match=r"materialise gold/risk_bands \(the marts\) first"):
         run(empty, instance)
     empty.close()
 
 
 def test_a_day_before_the_first_policy_is_refused_in_words(book: Book, instance: dg.DagsterInstance) -> None:
-    write_bands(book, [("2030.1", date(2030, 1, 1), BANDS)])
+    write_policies(book, [("2030.1", date(2030, 1, 1), BANDS)])
     try:
-        with pytest.raises(dg.Failure, match="no risk bands in force on 2026-06-30"):
+        with pytest.raises(dg.Failure, match="no policy in force on 2026-06-30"):
             run(book, instance)
     finally:
-        write_bands(book, [("2007.1", date(2007, 1, 1), BANDS)])
+        write_policies(book, [("2007.1", date(2007, 1, 1), BANDS)])
 
 
 def test_an_open_loan_without_features_turns_coverage_red_and_is_named(
@@ -251,7 +267,7 @@ from credit_risk_platform.adapters import ledger_writer
 from credit_risk_platform.defs.scoring.assets import portfolio_scores
 from tests.scoring_book import *
 home = Path(sys.argv[1])
-book = Book(home, DuckLakeWarehouse(home / "warehouse"), BundleStore(home / "models"))
+book = open_book(home)
 whole = ledger_writer._seal_table
 def stall(seal):
     if seal is not None:
@@ -259,7 +275,7 @@ def stall(seal):
         time.sleep(600)
     return whole(seal)
 ledger_writer._seal_table = stall
-resources = {{"warehouse": book.warehouse, "bundles": book.bundles}}
+resources = {{"warehouse": book.warehouse, "bundles": book.bundles, "policies": book.policies}}
 dg.materialize([portfolio_scores], partition_key="{DAY}", resources=resources)
 """
     scorer = subprocess.Popen(

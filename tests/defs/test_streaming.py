@@ -33,9 +33,7 @@ from credit_risk_platform.defs.streaming.requests import (
 )
 from credit_risk_platform.defs.streaming.sensors import Watch
 from credit_risk_platform.settings import Settings
-from tests.kafka_cluster import KafkaCluster, kafka, own_broker
-
-__all__ = ["kafka", "own_broker"]
+from tests.kafka_cluster import KafkaCluster
 
 TOPIC_ID = "9Tk2bQxwR0aVtyPqLkJ7Xg"
 LATER = 3_600.0
@@ -60,9 +58,9 @@ class Stream:
         self.settings, self.instance = settings, instance
         self.job = build_streaming_definitions(settings).resolve_job_def(WINDOWS.job)
 
-    def ask(self, end: int = 10, *, start: int = 0, after: float = 0.0, topic_id: str = TOPIC_ID):
+    def ask(self, end: int = 10, *, start: int = 0, after: float = 0.0, topic_id: str = TOPIC_ID, committed=None):
         ranges = [OffsetRange(WINDOWS.topic, 0, start, end), OffsetRange(WINDOWS.topic, 2, start, end)]
-        waiting = Waiting(topic_id, ranges, lag=2 * (end - start))
+        waiting = Waiting(topic_id, ranges, lag=2 * (end - start), committed=committed or {})
         return ask(WINDOWS, waiting, self.instance, self.settings, time.time() + after)
 
     def requested(self, end: int = 10, **more) -> dg.RunRequest:
@@ -126,6 +124,15 @@ def test_no_second_batch_is_asked_for_while_one_is_worked_on(stream: Stream, sta
     said = stream.refused(25)
     assert run.run_id[:8] in said
     assert "50 messages, safe in the log" in said
+
+
+def test_the_next_batch_need_not_wait_until_a_run_has_told_dagster_of_what_it_committed(stream: Stream) -> None:
+    run = stream.submit(stream.requested())
+    for committed in ({}, {0: 10}, {0: 10, 2: 9}):
+        assert run.run_id[:8] in stream.refused(25, start=10, committed=committed)
+    passed = {0: 10, 2: 10}
+    assert stream.requested(25, start=10, committed=passed).run_key == "bank_transactions:9Tk2bQxw:p0:10-25,p2:10-25#1"
+    assert run.run_id[:8] in stream.refused(25, start=10, committed=passed, topic_id="another-topic")
 
 
 def test_a_full_run_queue_loses_nothing_and_says_where_to_look(stream: Stream) -> None:
@@ -248,9 +255,26 @@ def settings_of(connection: KafkaConnection, tmp_path: Path) -> Settings:
     )
 
 
-def watch(kafka: KafkaCluster, tmp_path: Path, topic: str, look_seconds: float = 1.0) -> Watch:
+def watch(
+    kafka: KafkaCluster, tmp_path: Path, topic: str, look_seconds: float = 1.0, begin_seconds: float = 0.0
+) -> Watch:
     lane: Lane = replace(WINDOWS, contract=replace(WINDOWS.contract, topic=topic))
-    return Watch(lane, settings_of(kafka.connection, tmp_path), look_seconds)
+    settings = settings_of(kafka.connection, tmp_path)
+    return Watch(lane, settings, look_seconds, turn_seconds=10.0, begin_seconds=begin_seconds)
+
+
+def commit(eye: Watch, ranges: list[OffsetRange]) -> None:
+    """As the run does, in a process of its own."""
+    log = TopicLog(eye.log.connection, eye.lane.topic, eye.settings.kafka_group)
+    log.commit(ranges)
+    log.close()
+
+
+def until(condition, seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "did not come"
+        time.sleep(0.05)
 
 
 def test_a_tick_asks_for_exactly_the_messages_that_wait(
@@ -287,11 +311,50 @@ def test_two_ticks_at_once_never_share_one_kafka_client(
     kafka: KafkaCluster, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
     eye = watch(kafka, tmp_path, kafka.new_topic(), look_seconds=3)
+    eye.turn_seconds = 0.3
     first = threading.Thread(target=eye.tick, args=(instance,))
     first.start()
     time.sleep(0.5)
-    assert "earlier tick is still looking" in eye.tick(instance).skip_message
+    assert "Other ticks are still looking" in eye.tick(instance).skip_message
     first.join()
+
+
+def test_the_second_sensor_takes_over_when_the_first_has_asked_and_asks_for_nothing_twice(
+    kafka: KafkaCluster, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    topic = kafka.new_topic()
+    eye = watch(kafka, tmp_path, topic, look_seconds=20, begin_seconds=20)
+    answers: dict[str, dg.RunRequest | dg.SkipReason] = {}
+    sensors = [
+        threading.Thread(target=lambda name=name: answers.update({name: eye.tick(instance)}))
+        for name in ("first", "relief")
+    ]
+    for sensor in sensors:
+        sensor.start()
+        time.sleep(0.5)
+    kafka.produce(topic, [b"a", b"b"], partition=0)
+    until(lambda: len(answers) == 1)
+    (request,) = answers.values()
+    assert isinstance(request, dg.RunRequest)
+    kafka.produce(topic, [b"c"], partition=1)
+    time.sleep(1.5)
+    assert len(answers) == 1  # Dagster has not made the run yet
+    instance.add_run(
+        dg.DagsterRun(
+            job_name=eye.lane.job,
+            tags=dict(request.tags),
+            run_config=dict(request.run_config),
+            status=Status.STARTED,
+        )
+    )
+    time.sleep(1.5)
+    assert len(answers) == 1  # and now it works
+    commit(eye, [OffsetRange(topic, 0, 0, 2)])
+    until(lambda: len(answers) == 2)
+    for sensor in sensors:
+        sensor.join()
+    (following,) = [answer for answer in answers.values() if answer is not request]
+    assert following.run_key.endswith(":p1:0-1#1")
 
 
 def test_a_cluster_that_is_away_is_named_and_its_return_noticed(

@@ -16,19 +16,15 @@ from credit_risk_platform.definitions_streaming import build_streaming_definitio
 from credit_risk_platform.defs.streaming.lanes import SCORING
 from credit_risk_platform.defs.streaming.requests import NOT_READY
 from credit_risk_platform.defs.streaming.sensors import Watch
-from tests.kafka_cluster import KafkaCluster, kafka
-from tests.stream_book import TOPIC, StreamHome, chaotic, fresh_topics, make_stream_book, opened, sound
-
-__all__ = ["kafka"]
+from tests.kafka_cluster import KafkaCluster
+from tests.stream_book import TOPIC, StreamHome, chaotic, fresh_topics, new_home, opened, sound
 
 SHARED = {Gold.MESSAGE_TRACE, Bronze.DEAD_LETTERS}
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = make_stream_book(tmp_path_factory.mktemp("stream"))
-    made.close()
-    return made.home
+    return new_home(tmp_path_factory.mktemp("stream") / "home")
 
 
 @pytest.fixture

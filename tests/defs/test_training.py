@@ -12,21 +12,8 @@ from credit_risk_platform.adapters.warehouse.base import Select
 from credit_risk_platform.catalog import Gold, Models
 from credit_risk_platform.domain.features import model_features
 from credit_risk_platform.domain.splits import Split
-from tests.credit_book import build_book, mlflow_template
-from tests.training_room import (
-    CANDIDATES,
-    GOOD,
-    checks,
-    data_version,
-    failure,
-    materialised,
-    metadata,
-    room,
-    small,
-    trained,
-)
-
-__all__ = ["mlflow_template", "room", "small", "trained"]
+from tests.credit_book import build_book
+from tests.training_room import CANDIDATES, GOOD, checks, data_version, failure, materialised, metadata
 
 
 def test_the_training_set_shows_its_splits_and_passes_its_checks(trained):

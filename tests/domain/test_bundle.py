@@ -121,6 +121,13 @@ def test_no_single_changed_byte_goes_unnoticed(bundle, position, flip):
         ModelBundle.from_bytes(bytes(data), expected_sha=bundle.sha256)
 
 
+def test_a_directory_that_points_before_the_file_is_refused_by_name(bundle):
+    data = bytearray(bundle.to_bytes())
+    data[-3] ^= 1  # highest byte of the archive directory's offset: members then seem to start at negative places
+    with pytest.raises(BundleError, match="was changed: negative seek value"):
+        ModelBundle.from_bytes(bytes(data), expected_sha=bundle.sha256)
+
+
 @settings(deadline=None)
 @given(st.floats(0, 1, exclude_max=True))
 def test_a_truncated_bundle_is_refused(bundle, share):

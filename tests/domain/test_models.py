@@ -1,4 +1,4 @@
-"""Five models, one interface: they learn, they repeat themselves to the byte, they survive being saved."""
+"""Six models, one interface: they learn, they repeat themselves to the byte, they survive being saved."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def unseen() -> tuple[FeatureTable, np.ndarray]:
     return FeatureTable.from_arrow(table, FEATURES).take(slice(2_400, 3_000)), y[2_400:]
 
 
-def test_the_zoo_holds_the_five_candidates():
+def test_the_zoo_holds_the_six_candidates():
     assert tuple(ZOO) == MODELS
     assert all(model_class(name).name == name for name in ZOO)
     with pytest.raises(ModelError, match="no model 'oracle' in the zoo; there are logistic_regression"):

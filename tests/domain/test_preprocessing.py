@@ -121,3 +121,16 @@ def test_features_in_another_order_are_refused_rather_than_mixed_up(book):
     other = FeatureTable.from_arrow(loans()[0], tuple(reversed(FEATURES)))
     with pytest.raises(FrameError, match="fitted on dti, income"):
         rules.transform(other)
+
+
+def test_a_model_that_bins_gets_numbers_as_they_are_and_one_column_of_positions_per_category():
+    table = pa.table({"x": pa.array([1.5, None, -3.0]), "c": pa.array(["b", None, "never"]), "empty": pa.nulls(3)})
+    features = [InputFeature("x", "numeric", 1), InputFeature("c", "categorical"), InputFeature("empty", "numeric")]
+    train = pa.table({"x": pa.array([0.0] * 60), "c": pa.array(["a", "b", None] * 20), "empty": pa.nulls(60)})
+    rules = Preprocessor.fit(FeatureTable.from_arrow(train, features), Style.BINNED)
+    design = rules.transform(FeatureTable.from_arrow(table, features))
+    assert rules.columns == rules.sources == ("x", "c")
+    assert rules.monotone == (1, 0)
+    assert design.dtype == np.float64
+    np.testing.assert_array_equal(design, [[1.5, 1.0], [np.nan, 3.0], [-3.0, 2.0]])  # a, b, other, missing
+    assert Preprocessor.from_dict(rules.to_dict()) == rules

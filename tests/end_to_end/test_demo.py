@@ -18,9 +18,11 @@ import pyarrow as pa
 import pytest
 
 from credit_risk_platform.adapters.kafka_broker import KafkaBroker
+from credit_risk_platform.adapters.kafka_distribution import KafkaDistribution
 from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
 from credit_risk_platform.cli.home import open_home
 from credit_risk_platform.definitions import build_definitions
+from tests.kafka_cluster import JARS
 
 CRP = str(Path(sys.executable).parent / "crp")
 CANDIDATES = ("logistic_regression", "xgboost")
@@ -38,7 +40,7 @@ KAFKA = not KafkaBroker(Path("nowhere")).missing()
 STREAMED_SCORES = "gold.application_scores"
 STREAMED = {"bronze/raw_applications", "bronze/dead_letters", "gold/application_scores", "gold/message_trace"}
 ANALYST = """
-import sys, duckdb
+import sys, time, duckdb
 from pathlib import Path
 from credit_risk_platform.adapters.warehouse.duckdb import attach_sql
 connection = duckdb.connect(config={"extension_directory": sys.argv[1] + "/ext"})
@@ -48,6 +50,7 @@ print("reading", flush=True)
 while not Path(sys.argv[2]).exists():
     assert connection.execute("select count(*) from lake.gold.application_features").fetchone()[0] == int(sys.argv[3])
     reads += 1
+    time.sleep(0.02)
 print(reads)
 """
 
@@ -64,9 +67,18 @@ def crp(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def run_demo(home: Path) -> str:
+    bring_jars(home)
     done = crp(home, *DEMO)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr
     return done.stdout
+
+
+def bring_jars(home: Path) -> None:
+    """Kafka as the suite has fetched it already: every home would ask Maven for it again, half a minute each."""
+    own = KafkaBroker(home / "kafka").distribution
+    if KAFKA and not own.fetched:
+        own.jars.parent.mkdir(parents=True)
+        own.jars.symlink_to(KafkaDistribution(JARS).fetch())
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +177,32 @@ def test_one_score_is_explained_by_its_id(home: Path) -> None:
     assert score_id[:8] in replayed.stdout
 
 
+def test_an_interrupted_demo_leaves_no_run_that_looks_alive(home: Path) -> None:
+    command = [CRP, *DEMO, "--home", str(home)]
+    demo = subprocess.Popen(command, env={**os.environ, **SMALL}, stdout=subprocess.PIPE, text=True)
+    assert demo.stdout is not None
+    for line in demo.stdout:
+        if " start " in line:
+            break
+    demo.send_signal(signal.SIGINT)
+    said, _ = demo.communicate(timeout=60)
+    assert demo.returncode == 130
+    assert "Interrupted." in said
+    with dg.DagsterInstance.from_config(str(home / "dagster")) as instance:
+        (run,) = instance.get_runs(limit=1)  # the newest
+        assert run.is_finished
+    deadline = time.monotonic() + 10
+    while (alive := processes_of(run.run_id)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert alive == []
+
+
+def processes_of(run_id: str) -> list[int]:
+    import psutil
+
+    return [p.pid for p in psutil.process_iter(["cmdline"]) if run_id in " ".join(p.info["cmdline"] or [])]
+
+
 @contextmanager
 def analyst_at_work(home: Path) -> Iterator[subprocess.Popen[str]]:
     """A process with nothing but DuckDB and the published statement, reading a mart in a loop."""
@@ -202,30 +240,3 @@ def test_a_file_that_cannot_be_read_ends_the_demo_with_its_name(tmp_path: Path) 
     done = crp(tmp_path / "home", "demo", "--once", "--source", "lendingclub", "--path", str(tmp_path / "empty.csv.gz"))
     assert done.returncode == 1
     assert "empty.csv.gz" in done.stdout
-
-
-def test_an_interrupted_demo_leaves_no_run_that_looks_alive(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    command = [CRP, *DEMO, "--home", str(home)]
-    demo = subprocess.Popen(command, env={**os.environ, **SMALL}, stdout=subprocess.PIPE, text=True)
-    assert demo.stdout is not None
-    for line in demo.stdout:
-        if " start " in line:
-            break
-    demo.send_signal(signal.SIGINT)
-    said, _ = demo.communicate(timeout=60)
-    assert demo.returncode == 130
-    assert "Interrupted." in said
-    with dg.DagsterInstance.from_config(str(home / "dagster")) as instance:
-        (run,) = instance.get_runs()
-        assert run.is_finished
-    deadline = time.monotonic() + 10
-    while (alive := processes_of(run.run_id)) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert alive == []
-
-
-def processes_of(run_id: str) -> list[int]:
-    import psutil
-
-    return [p.pid for p in psutil.process_iter(["cmdline"]) if run_id in " ".join(p.info["cmdline"] or [])]

@@ -11,7 +11,8 @@ import pytest
 from credit_risk_platform.adapters.bundles import BundleStore, Promotion
 from credit_risk_platform.adapters.feature_sql import FeatureSql
 from credit_risk_platform.adapters.online_sql import intake_script
-from credit_risk_platform.adapters.portfolio import bands_on, score_open_loans
+from credit_risk_platform.adapters.policies import PolicyBook, policy_on
+from credit_risk_platform.adapters.portfolio import score_open_loans
 from credit_risk_platform.adapters.streaming.batch import Outcome
 from credit_risk_platform.domain.bundle import ModelBundle
 from credit_risk_platform.domain.calibration import Calibrator, Method
@@ -29,8 +30,8 @@ DAY = date(2026, 6, 30)
 NOON = datetime(2026, 6, 30, 12)
 SENT = 400
 COMPARED = (
-    "as_of", "pd", "points", "band", "policy_version", "model_name", "bundle_sha", "feature_sql_hash",
-    "numeric_inputs", "categorical_inputs",
+    "as_of", "pd", "points", "band", "decision", "reasons", "policy_version", "model_name", "bundle_sha",
+    "feature_sql_hash", "numeric_inputs", "categorical_inputs",
 )  # fmt: skip
 
 
@@ -62,6 +63,7 @@ def trained() -> ModelBundle:
         policy_version="any",
         seed=0,
         intake_sql=intake_script(manifest, "int_applications"),
+        background=frame.take(slice(300)),
     )
 
 
@@ -81,7 +83,8 @@ def applications_of_the_book(loan_ids: pa.Array) -> pa.Table:
 def test_an_application_scores_the_same_by_file_and_by_message(stream: StreamHome) -> None:
     bundle = BundleStore(stream.settings.paths.models).champion()
     assert bundle is not None
-    batches = score_open_loans(stream.warehouse, bundle, DAY, bands_on(stream.warehouse, DAY))
+    policy = policy_on(stream.warehouse, PolicyBook(stream.settings.policy_folder), DAY)
+    batches = score_open_loans(stream.warehouse, bundle, DAY, policy)
     nightly = pa.Table.from_batches(batches).sort_by("loan_id").slice(0, SENT)
     applications = applications_of_the_book(nightly["loan_id"].combine_chunks())
     events = list(sound_events(APPLICATIONS, [applications], "the book", Pace(datetime(2026, 6, 30, 9))))
@@ -95,6 +98,12 @@ def test_an_application_scores_the_same_by_file_and_by_message(stream: StreamHom
     assert streamed["loan_id"].to_pylist() == nightly["loan_id"].to_pylist()
     for name in COMPARED:
         assert bits(streamed[name]) == bits(nightly[name]), name
+    answered = stream.warehouse.query(
+        "select rules from gold.application_scores where topic = ? order by loan_id", [TOPIC]
+    )
+    assert answered["rules"].to_pylist() == nightly["rules"].to_pylist()
+    assert set(nightly["decision"].to_pylist()) == {"approve", "refer", "decline"}
+    assert any(nightly["rules"].to_pylist())
 
 
 def bits(column: pa.ChunkedArray) -> list[object]:

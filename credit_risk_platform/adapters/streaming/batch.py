@@ -146,6 +146,10 @@ class Handler(Protocol):
 
     contract: MessageContract
 
+    def warm(self) -> None:
+        """Load what the first batch would wait for. May raise what `prepare` would."""
+        ...
+
     def prepare(self, accepted: pa.Table, context: BatchContext) -> Prepared:
         """Compute everything that follows from `accepted`.
 

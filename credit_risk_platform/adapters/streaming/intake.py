@@ -45,12 +45,16 @@ class Intake:
         self._pads = dict(zip(("inner", "outer"), key.pads(), strict=True))
         self._one_at_a_time = threading.Lock()
 
+    def warm(self, today: date) -> None:
+        """Plan the judgement of that day, which the first batch would wait for."""
+        with self._one_at_a_time:
+            self._prepare(today)
+
     def judge(self, records: pa.Table, today: date) -> Judged:
         """`records` have `RECORD_SCHEMA`; dates after `today` are impossible."""
         with self._one_at_a_time:
             connection = self._given(records)
-            if today != self._today:
-                self._prepare(today)
+            self._prepare(today)
             connection.execute("delete from judged; execute judge")
             accepted = connection.execute("execute accepted").to_arrow_table()
             dead = connection.execute("execute dead").to_arrow_table()
@@ -95,6 +99,8 @@ class Intake:
 
     def _prepare(self, today: date) -> None:
         """Plan the statements: that takes ten times as long as running them on a few messages, so it is done once."""
+        if today == self._today:
+            return
         connection = self._connection
         query = _judged(self.contract, today)
         names = ", ".join(COLUMN_NAMES.get(column.name, column.name) for column in self.contract.kept)

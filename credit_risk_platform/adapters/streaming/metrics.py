@@ -72,8 +72,9 @@ class StreamMetrics:
         if port is None:
             yield
             return
-        from prometheus_client import start_http_server
+        from prometheus_client import ProcessCollector, start_http_server
 
+        ProcessCollector(registry=self.registry)  # not in a file: its process is gone when that is read
         server, thread = start_http_server(port, LOOPBACK, self.registry)
         try:
             yield

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -50,6 +51,18 @@ class Processor:
     dead_letters: DeadLetterTopic
     _held: dict[str, dict[int, int]] = field(default_factory=dict)
     """Topic id -> where the sink ended when it was last seen. Behind the truth at worst, and the sink would tell."""
+    _left: dict[str, str] = field(default_factory=dict)
+    """Topic id -> the state of the warehouse this worker's last commit made: in it, `_held` is the truth."""
+
+    def warm(self, now: datetime) -> None:
+        """Begin with what a process makes once, on threads of its own: Kafka is asked, and waited for, meanwhile.
+
+        What fails here fails again where it is needed, and is told there.
+        """
+        pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="warm")
+        pool.submit(self.handler.warm)
+        pool.submit(self.intake.warm, now.date())
+        pool.shutdown(wait=False)
 
     def process(
         self, ranges: Sequence[OffsetRange], stamp: Stamp, now: datetime, *, isolate: bool = False
@@ -93,11 +106,12 @@ class Processor:
                 parts = self._attempt(records, todo, topic_id, before, stamp, now, isolate) if todo else []
                 break
             except sink.RangeTakenError as error:
-                self._held.clear()
+                self._forget()
                 if again == RACES - 1:
                     raise NotReadyError(f"{error}, {RACES} times: stop the second consumer of this group") from error
         if parts:
             self._held[topic_id] = dict(parts[-1].written.ends)
+            self._left[topic_id] = parts[-1].written.state
         commit(ranges)
         topic = self.handler.contract.topic
         return report(self.warehouse, topic, topic_id, records, ranges, done, parts, lag or self.log.lag, started)
@@ -109,9 +123,13 @@ class Processor:
     # ---------------------------------------------------------------- inside
 
     def _look(self, topic_id: str) -> dict[int, int]:
-        self._held.clear()
+        self._forget()
         self._held[topic_id] = sink.taken_until(self.warehouse, self.handler.contract.topic, topic_id)
         return self._held[topic_id]
+
+    def _forget(self) -> None:
+        self._held.clear()
+        self._left.clear()
 
     def _attempt(
         self,
@@ -167,6 +185,7 @@ class Processor:
         written = sink.write(
             self.warehouse, topic_id=topic_id, ranges=ranges, raw_table=self.handler.contract.raw_table, accepted=fresh,
             dead=dead, traced=traced, prepared=prepared, run_id=stamp.run_id, now=now, before=before,
+            before_state=self._left.get(topic_id),
         )  # fmt: skip
         committed = time.time()
         self.dead_letters.publish(records, dead)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from credit_risk_platform.adapters import ledger_writer, portfolio
 from credit_risk_platform.adapters.bundles import BundleStore
-from credit_risk_platform.adapters.streaming.applications import STREAM_SCHEMA, Champion, Scorer
+from credit_risk_platform.adapters.champion import Champion, Scorer
+from credit_risk_platform.adapters.streaming.applications import STREAM_SCHEMA
 from credit_risk_platform.adapters.streaming.batch import (
     REFUSED_SCHEMA,
     TRACED_SCHEMA,
@@ -27,7 +27,7 @@ from credit_risk_platform.adapters.streaming.batch import (
 from credit_risk_platform.adapters.warehouse.base import Select, Transaction, Warehouse, Workspace
 from credit_risk_platform.domain.contracts.messages import REPAYMENTS, MessageContract
 from credit_risk_platform.domain.contracts.reasons import Reason
-from credit_risk_platform.domain.scoring import score
+from credit_risk_platform.domain.scoring import Bands, score
 
 STATE = "gold.loan_state"
 PANEL = "lake.silver.int_loan_month_panel"
@@ -41,6 +41,9 @@ class RepaymentUpdates:
     def __init__(self, warehouse: Warehouse, bundles: BundleStore) -> None:
         self.warehouse = warehouse
         self.champion = Champion(bundles, "models/behaviour_champion")
+
+    def warm(self) -> None:
+        self.champion.scorer()
 
     def prepare(self, accepted: pa.Table, context: BatchContext) -> Prepared:
         scorer = self.champion.scorer() if accepted.num_rows else None
@@ -98,7 +101,7 @@ class RepaymentUpdates:
             refused=refused,
         )
 
-    def _bands_on(self, day: date) -> Any:
+    def _bands_on(self, day: date) -> Bands:
         try:
             return portfolio.bands_on(self.warehouse, day)
         except portfolio.NothingToScoreError as error:

@@ -43,6 +43,8 @@ class Written:
     outcomes: pa.Table
     ends: Mapping[int, int]
     """Partition -> the offset the sink goes on at now."""
+    state: str
+    """The warehouse's state in which that holds."""
 
 
 class RangeTakenError(RuntimeError):
@@ -89,12 +91,14 @@ def write(
     run_id: str,
     now: datetime,
     before: Mapping[int, int],
+    before_state: str | None = None,
 ) -> Written:
     """Write one micro-batch.
 
     `traced` has place, kafka_time, event_id, outcome and reason of every message of the ranges; the outcome of those a
-    handler worked on is null and comes from `prepared.traced`. `before` is what `taken_until` said when the work began:
-    raises `RangeTakenError` when another worker has written to these partitions since, or the same events elsewhere.
+    handler worked on is null and comes from `prepared.traced`. `before` is what `taken_until` said when the work began,
+    or what this process left at `before_state`, which saves a look while nobody else commits. Raises `RangeTakenError`
+    when another worker has written to these partitions since, or the same events elsewhere.
     """
     topic = ranges[0].topic
     staged: dict[str, Staged] = {
@@ -107,7 +111,8 @@ def write(
     with warehouse.transaction(staged) as transaction:
         if not before:
             transaction.append(BATCHES, marks.slice(0, 0))  # makes it where it is absent
-        ends = _ends(transaction.query(_ENDS_SQL, [topic, topic_id]))
+        alone = transaction.before == before_state
+        ends = before if alone else _ends(transaction.query(_ENDS_SQL, [topic, topic_id]))
         _refuse_taken(transaction, topic, ends, before, ranges, raw_table, accepted)
         rows = dict(prepared.write(transaction))
         rows[raw_table] = transaction.append(raw_table, _with_run(accepted, run_id))
@@ -116,7 +121,8 @@ def write(
         rows[TRACE] = transaction.append(TRACE, Select("select * from traced"))
         transaction.append(BATCHES, marks)
         became = transaction.query(_OUTCOMES.format(rows="traced"))
-    return Written(rows, became, ends | {found.partition: found.end for found in ranges})
+    assert transaction.after is not None
+    return Written(rows, became, {**ends, **{found.partition: found.end for found in ranges}}, transaction.after)
 
 
 def lost(ranges: Sequence[OffsetRange], begins: Mapping[int, int], topic_id: str) -> pa.Table:

@@ -7,9 +7,11 @@ from datetime import datetime
 
 import pyarrow as pa
 
+from credit_risk_platform.adapters.application_scorer import ApplicationScorer
 from credit_risk_platform.adapters.bundles import BundleStore
 from credit_risk_platform.adapters.kafka_connection import KafkaConnection
 from credit_risk_platform.adapters.ledger_writer import Stamp
+from credit_risk_platform.adapters.policies import PolicyBook
 from credit_risk_platform.adapters.streaming.applications import ApplicationScoring
 from credit_risk_platform.adapters.streaming.batch import BatchReport, Handler, OffsetRange
 from credit_risk_platform.adapters.streaming.dead_letters import DeadLetterTopic
@@ -34,12 +36,13 @@ class Streams:
         warehouse: Warehouse,
         bundles: BundleStore,
         behaviour_bundles: BundleStore,
+        policies: PolicyBook,
         token_key: Callable[[], TokenKey],
     ) -> None:
         self.connection, self.group, self.warehouse = connection, group, warehouse
         self._token_key = token_key
         self._handlers: dict[str, Callable[[], Handler]] = {
-            APPLICATIONS.topic: lambda: ApplicationScoring(warehouse, bundles),
+            APPLICATIONS.topic: lambda: ApplicationScoring(ApplicationScorer(warehouse, bundles, policies)),
             REPAYMENTS.topic: lambda: RepaymentUpdates(warehouse, behaviour_bundles),
             TRANSACTIONS.topic: lambda: TransactionWindows(warehouse),
         }
@@ -52,6 +55,10 @@ class Streams:
         if topic not in self._logs:
             self._logs[topic] = TopicLog(self.connection, topic, self.group)
         return self._logs[topic]
+
+    def warm(self, topic: str, now: datetime) -> None:
+        """Begin to make ready what a first batch of a topic needs, and come back at once (`Processor.warm`)."""
+        self._processor(topic).warm(now)
 
     def process(
         self, topic: str, ranges: Sequence[OffsetRange], stamp: Stamp, now: datetime, *, isolate: bool = False

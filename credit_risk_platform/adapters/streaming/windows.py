@@ -135,6 +135,9 @@ class TransactionWindows:
     warehouse: Warehouse
     contract = TRANSACTIONS
 
+    def warm(self) -> None:
+        self.warehouse.snapshot()
+
     def prepare(self, accepted: pa.Table, context: BatchContext) -> Prepared:
         written_by = [context.now, context.stamp.run_id]
         known = self.warehouse.exists(WATERMARKS)

@@ -51,7 +51,10 @@ class Writer(Protocol):
         ...
 
     def replace(self, table: str, rows: Rows, where: str, params: Sequence[Any] = ()) -> int:
-        """Delete the rows that match `where` and insert `rows`, in one transaction (creates the table if absent)."""
+        """Delete the rows that match `where` and insert `rows`, in one transaction.
+
+        Creates the table if absent, and adds to it, as null in older rows, the columns of `rows` that it lacks.
+        """
         ...
 
     def upsert(self, table: str, rows: Rows, keys: Sequence[str]) -> int:
@@ -78,8 +81,17 @@ class Workspace(Protocol):
 class Transaction(Workspace, Writer, Protocol):
     """Several writes that become visible together or not at all."""
 
+    before: str
+    """Identifier of the state it writes upon; no other writer changes that while it lasts."""
+    after: str | None
+    """Identifier of the state its commit made; `None` until then. While a later transaction's `before` equals it,
+    nobody else has written in between, and what this one knew is still true."""
+
     def append(self, table: str, rows: Rows) -> int:
-        """Insert `rows` as they are: for a caller that has made sure, in this transaction, that they are new."""
+        """Insert `rows` as they are: for a caller that has made sure, in this transaction, that they are new.
+
+        Creates and adds what is lacking, as `replace` does.
+        """
         ...
 
 

@@ -24,7 +24,10 @@ _WIDE = ("HUGEINT", "UHUGEINT")
 class DuckLakeTransaction:
     """Implements `Transaction`. Handed out by `DuckLakeWarehouse.transaction`, never made by a room."""
 
+    after: str | None
+
     def __init__(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        self.before, self.after = "", None
         self._cursor = cursor
         self._staged: set[str] = set()
 
@@ -33,11 +36,12 @@ class DuckLakeTransaction:
 
     def stage(self, name: str, rows: Staged) -> int:
         if isinstance(rows, Select):
-            self._cursor.execute(f"create or replace temp table {name} as {rows.sql}", list(rows.params))
+            made = self._cursor.execute(f"create or replace temp table {name} as {rows.sql}", list(rows.params))
+            count = _first(made)
         else:
-            self._stage_batches(name, rows if isinstance(rows, Batches) else Batches(rows.to_reader()))
+            count = self._stage_batches(name, rows if isinstance(rows, Batches) else Batches(rows.to_reader()))
         self._staged.add(name)
-        return _first(self._cursor.execute(f"select count(*) from {name}"))
+        return count
 
     def replace_table(self, table: str, rows: Rows) -> int:
         source, params = self._source(rows)
@@ -45,6 +49,7 @@ class DuckLakeTransaction:
 
     def replace(self, table: str, rows: Rows, where: str, params: Sequence[Any] = ()) -> int:
         source, own = self._prepared(table, rows)
+        self._add_new_columns(table, source, own)
         self._cursor.execute(f"delete from {table} where {where}", list(params))
         return _first(self._cursor.execute(f"insert into {table} by name {source}", own))
 
@@ -55,8 +60,18 @@ class DuckLakeTransaction:
         return _first(self._cursor.execute(f"insert into {table} by name {source}", own))
 
     def append(self, table: str, rows: Rows) -> int:
-        source, own = self._prepared(table, rows)
-        return _first(self._cursor.execute(f"insert into {table} by name {source}", own))
+        rows = self._settled(table, rows)
+        if isinstance(rows, Select):
+            source, own = rows.sql, list(rows.params)
+        else:
+            source, own = self._source(rows)
+        try:
+            return _first(self._cursor.execute(f"insert into {table} by name {source}", own))
+        except (duckdb.CatalogException, duckdb.BinderException):
+            # No such table, or no such column in it: looked into only now, as it would cost a small batch its time.
+            source, own = self._prepared(table, rows)
+            self._add_new_columns(table, source, own)
+            return _first(self._cursor.execute(f"insert into {table} by name {source}", own))
 
     def append_missing(self, table: str, rows: Rows, keys: Sequence[str]) -> int:
         source, own = self._prepared(table, rows, keys)
@@ -69,32 +84,44 @@ class DuckLakeTransaction:
 
     # ---------------------------------------------------------------- inside
 
-    def _stage_batches(self, name: str, batches: Batches) -> None:
+    def _stage_batches(self, name: str, batches: Batches) -> int:
         # Batch by batch: memory is bounded by the batch, and by DuckDB's own spilling.
         # The first rows make the table: within a transaction DuckDB 1.5.5 loses a large insert into one made empty.
         params = list(batches.params)
         filled = (batch for batch in batches.rows if batch.num_rows)
         first = next(filled, None)
         self._register(batches.rows.schema.empty_table() if first is None else _sliced(first))
-        self._cursor.execute(f"create or replace temp table {name} as {batches.sql}", params)
+        count = _first(self._cursor.execute(f"create or replace temp table {name} as {batches.sql}", params))
         for batch in filled:
             self._register(_sliced(batch))
-            self._cursor.execute(f"insert into {name} {batches.sql}", params)
+            count += _first(self._cursor.execute(f"insert into {name} {batches.sql}", params))
         self._cursor.unregister(_INCOMING)
+        return count
 
     def _register(self, rows: pa.Table) -> None:
         self._cursor.register(_INCOMING, rows)
 
     def _prepared(self, table: str, rows: Rows, keys: Sequence[str] = ()) -> tuple[str, list[Any]]:
         """A query over rows that no delete can change any more; makes `table` if it is absent."""
-        if isinstance(rows, Select) and self._may_change(rows.sql, table):
-            self.stage(_EVALUATED, rows)
-            rows = Select(f"select * from {_EVALUATED}")
-        source, params = self._source(rows)
+        source, params = self._source(self._settled(table, rows))
         self._cursor.execute(f"create table if not exists {table} as select * from ({source}) limit 0", params)
         if keys:
             self._refuse_duplicates(table, source, params, keys)
         return source, params
+
+    def _settled(self, table: str, rows: Rows) -> Rows:
+        """`rows`, or a copy of them where a write to `table` might change what they are."""
+        if isinstance(rows, Select) and self._may_change(rows.sql, table):
+            self.stage(_EVALUATED, rows)
+            return Select(f"select * from {_EVALUATED}")
+        return rows
+
+    def _add_new_columns(self, table: str, source: str, params: list[Any]) -> None:
+        """A table of an older version of the platform grows the columns it lacks; its rows hold null there."""
+        present = {str(name).lower() for name, *_ in self._cursor.execute(f"describe {table}").fetchall()}
+        for name, engine_type, *_ in self._cursor.execute(f"describe {source}", params).fetchall():
+            if name.lower() not in present:
+                self._cursor.execute(f'alter table {table} add column "{name}" {engine_type}')
 
     def _may_change(self, sql: str, table: str) -> bool:
         # What stands in staged tables stays as it is; copying it again would cost a large batch its time and memory.

@@ -1,10 +1,11 @@
-"""Declarative automation: marts follow their sources by themselves, and never past a failed blocking check."""
+"""Declarative automation: marts follow their sources and decisions the clock, never past a failed blocking check."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import dagster as dg
 
+from credit_risk_platform.catalog import Bronze, Gold, Group
 from credit_risk_platform.defs.automation.jobs import MART_GROUPS
 
 INGESTION_CRON = "0 2 * * *"
@@ -24,12 +25,44 @@ FOLLOW_SOURCES = (
 ).with_label("follow_sources_outside_the_night_window")
 """Late or extra landings rebuild what depends on them at once, as soon as their checks are green."""
 
+DECISIONS_CRON = "*/10 * * * *"
+WRITTEN_OUTSIDE = dg.AssetSelection.assets(Bronze.RAW_APPLICATIONS, Gold.APPLICATION_SCORES, Gold.SCORE_LEDGER)
+"""What may never have been made by a run: the API and `crp stream` write it without Dagster. And of the ledger some day
+is always missing."""
+
+DECIDE_REGULARLY = (
+    dg.AutomationCondition.cron_tick_passed(DECISIONS_CRON).since(
+        dg.AutomationCondition.newly_requested()
+        | dg.AutomationCondition.newly_updated()
+        | dg.AutomationCondition.initial_evaluation()
+    )
+    & ~dg.AutomationCondition.any_deps_missing().ignore(WRITTEN_OUTSIDE)
+    & dg.AutomationCondition.all_deps_blocking_checks_passed()
+    & ~dg.AutomationCondition.in_progress()
+).with_label("every_ten_minutes")
+"""By the clock, since no event tells of an API call. A decision stands in the answer already; what follows from it
+(queue, notices, experiments) may wait ten minutes."""
+
+WEIGH_AGAIN = (
+    dg.AutomationCondition.eager().ignore(dg.AssetSelection.assets(Gold.POLICY_VERSIONS))
+    & dg.AutomationCondition.all_deps_blocking_checks_passed()
+).with_label("after_a_promotion")
+"""The cut-off is weighed again with a new champion; the policy's record is looked at every ten minutes."""
+
 
 def automate(assets: Iterable[Any]) -> Sequence[Any]:
-    """The same assets, every mart with the `FOLLOW_SOURCES` condition."""
+    """The same assets, every mart and everything about decisions with its condition."""
 
     def follow(spec: dg.AssetSpec) -> dg.AssetSpec:
-        is_mart = spec.group_name in MART_GROUPS
-        return spec.replace_attributes(automation_condition=FOLLOW_SOURCES) if is_mart else spec
+        condition = _condition(spec)
+        return spec.replace_attributes(automation_condition=condition) if condition else spec
 
     return dg.map_asset_specs(follow, assets)
+
+
+def _condition(spec: dg.AssetSpec) -> dg.AutomationCondition[dg.AssetKey] | None:
+    if spec.group_name in MART_GROUPS:
+        return FOLLOW_SOURCES
+    if spec.group_name == Group.DECISIONS:
+        return WEIGH_AGAIN if spec.key == Gold.CUTOFF_CURVE else DECIDE_REGULARLY
+    return None

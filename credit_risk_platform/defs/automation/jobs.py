@@ -12,6 +12,7 @@ MARTS = dg.AssetSelection.groups(*MART_GROUPS)
 TRAINING = dg.AssetSelection.groups(Group.TRAINING)
 BEHAVIOUR = dg.AssetSelection.groups(Group.BEHAVIOUR)
 SCORING = dg.AssetSelection.groups(Group.SCORING)
+DECISIONS = dg.AssetSelection.groups(Group.DECISIONS)
 MONITORING = dg.AssetSelection.groups(Group.MONITORING)
 
 
@@ -26,7 +27,7 @@ feature_engineering = _job(
 model_training = _job(
     "model_training",
     TRAINING,
-    description="Training set, five candidates, leader board, and promotion behind blocking checks.",
+    description="Training set, six candidates, leader board, and promotion behind blocking checks.",
 )
 behaviour_training = _job(
     "behaviour_training",
@@ -39,10 +40,15 @@ portfolio_scoring = _job(
 model_monitoring = _job(
     "model_monitoring", MONITORING, description="Drift of features and scores against the champion's population."
 )
+application_decisions = _job(
+    "application_decisions",
+    DECISIONS,
+    description="Decide on every scored application: outcomes, referral queue, notices, experiments and fraud signals.",
+)
 full_pipeline = _job(
     "full_pipeline",
-    SOURCES | MARTS | TRAINING | BEHAVIOUR | SCORING | MONITORING,
-    description="Everything, source to score, for one as-of date.",
+    SOURCES | MARTS | TRAINING | BEHAVIOUR | SCORING | DECISIONS | MONITORING,
+    description="Everything, source to score and decision, for one as-of date.",
 )
 silver_refresh = _job(
     "silver_refresh",
@@ -62,6 +68,7 @@ JOBS = [
     behaviour_training,
     portfolio_scoring,
     model_monitoring,
+    application_decisions,
     full_pipeline,
     silver_refresh,
     gold_refresh,

@@ -16,6 +16,6 @@ def build_sensors(settings: Settings) -> list[dg.AutomationConditionSensorDefini
             ),
             minimum_interval_seconds=30,
             run_tags=BATCH_RUN,
-            description="Rebuilds marts whose sources changed, never past a failed blocking check.",
+            description="Rebuilds marts whose sources changed and keeps up with decisions, never past a failed check.",
         )
     ]

@@ -6,18 +6,21 @@ from typing import Any
 
 import dagster as dg
 
-from credit_risk_platform.adapters import portfolio, score_plots
+from credit_risk_platform.adapters import portfolio, portfolio_figures, score_plots
 from credit_risk_platform.adapters.bundles import BundleStore, Champion
 from credit_risk_platform.adapters.ledger import LEDGER, SCORES, content_version
 from credit_risk_platform.adapters.ledger_audit import Audit, verify
 from credit_risk_platform.adapters.ledger_writer import Written, write_scores
+from credit_risk_platform.adapters.policies import NoPolicyError, PolicyBook, policy_on
 from credit_risk_platform.adapters.portfolio import NothingToScoreError
 from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
 from credit_risk_platform.catalog import PORTFOLIO_DAYS, Gold, Group, Models, Owner
 from credit_risk_platform.defs.scoring import checks
 from credit_risk_platform.defs.scoring.columns import WORDS
-from credit_risk_platform.domain.bundle import ModelBundle
-from credit_risk_platform.domain.scoring import Bands, ScoringError
+from credit_risk_platform.domain.bundle import BundleError, ModelBundle
+from credit_risk_platform.domain.policy import Policy, PolicyError
+from credit_risk_platform.domain.reasons import ReasonError
+from credit_risk_platform.domain.scoring import ScoringError
 from credit_risk_platform.upstream import stamp_of, upstream_provenance
 
 FRESH = dg.FreshnessPolicy.time_window(fail_window=dt.timedelta(hours=50), warn_window=dt.timedelta(hours=26))
@@ -26,16 +29,17 @@ HISTOGRAM_BINS = 40
 SPECS = [
     dg.AssetSpec(
         Gold.PORTFOLIO_SCORES,
-        # All four are unpartitioned: a day is scored with the marts, the champion and the policy as they stand.
-        deps=[Gold.APPLICATION_FEATURES, Gold.LOAN_OUTCOMES, Gold.RISK_BANDS, Models.CHAMPION],
+        # All are unpartitioned: a day is scored with the marts, the champion and the policy as they stand.
+        deps=[Gold.APPLICATION_FEATURES, Gold.LOAN_OUTCOMES, Gold.RISK_BANDS, Gold.REASON_CODES, Models.CHAMPION],
         description=(
-            "Probability of default, points and risk band of every loan open on the day, by the champion. "
-            "Materialising a day again replaces exactly that day. Bands are those of the policy in force on the day."
+            "Probability of default, points and risk band of every loan open on the day, by the champion, and what the "
+            "policy in force on the day would decide on its application, with reasons where that is not to approve. "
+            "Materialising a day again replaces exactly that day."
         ),
         group_name=Group.SCORING,
         owners=[Owner.MODELS],
         kinds={"python", "duckdb"},
-        code_version="1",
+        code_version="2",
         freshness_policy=FRESH,
     ),
     dg.AssetSpec(
@@ -61,23 +65,24 @@ def portfolio_scores(
     context: dg.AssetExecutionContext,
     warehouse: dg.ResourceParam[DuckLakeWarehouse],
     bundles: dg.ResourceParam[BundleStore],
+    policies: dg.ResourceParam[PolicyBook],
 ) -> Iterator[dg.MaterializeResult]:
     as_of = dt.date.fromisoformat(context.partition_key)
     upstream = upstream_provenance(context)
     champion, bundle = _champion(bundles)
     try:
-        bands = portfolio.bands_on(warehouse, as_of)
-        scored = portfolio.score_open_loans(warehouse, bundle, as_of, bands)
+        policy = policy_on(warehouse, policies, as_of)
+        scored = portfolio.score_open_loans(warehouse, bundle, as_of, policy)
         written = write_scores(warehouse, scored, as_of, stamp_of(context, upstream))
-    except (NothingToScoreError, ScoringError) as error:
+    except (NothingToScoreError, NoPolicyError, PolicyError, ReasonError, BundleError, ScoringError) as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     audit = verify(warehouse, max_rows=checks.AUDITED_ROWS, anchors=checks.remembered_seals(context.instance))
     context.log.info("%d loans scored as of %s, %d new in the ledger", written.rows, as_of, written.appended)
     yield dg.MaterializeResult(
         asset_key=Gold.PORTFOLIO_SCORES,
         data_version=dg.DataVersion(content_version(warehouse, SCORES, as_of)),
-        metadata=_score_metadata(warehouse, as_of, written, bands, champion),
-        check_results=list(checks.score_results(warehouse, as_of, bundle.sha256)),
+        metadata=_score_metadata(warehouse, as_of, written, policy, champion),
+        check_results=list(checks.score_results(warehouse, as_of, bundle, policy)),
     )
     yield dg.MaterializeResult(
         asset_key=Gold.SCORE_LEDGER,
@@ -98,19 +103,26 @@ def _champion(bundles: BundleStore) -> tuple[Champion, ModelBundle]:
 
 
 def _score_metadata(
-    warehouse: DuckLakeWarehouse, as_of: dt.date, written: Written, bands: Bands, champion: Champion
+    warehouse: DuckLakeWarehouse, as_of: dt.date, written: Written, policy: Policy, champion: Champion
 ) -> dict[str, Any]:
-    figures = portfolio.summary(warehouse, as_of)
-    mix = portfolio.band_mix(warehouse, as_of, bands)
+    figures = portfolio_figures.summary(warehouse, as_of)
+    bands = portfolio_figures.band_mix(warehouse, as_of, policy.bands)
+    decisions = portfolio_figures.decision_mix(warehouse, as_of)
+    texts = {rule.code: rule.description for rule in policy.rules} | dict(policy.reason_codes.texts)
     examples = figures["examples"]
     return {
         **_table(warehouse, SCORES, written.rows),
         "open_loans": written.rows,
         "mean_pd": figures["mean_pd"] or 0.0,
         "median_pd": figures["median_pd"] or 0.0,
-        "band_mix": dg.MetadataValue.md(_mix_table(mix)),
+        "approval_rate": decisions[0]["share"],
+        "decision_mix": dg.MetadataValue.md(_mix_table(decisions, "decision")),
+        "band_mix": dg.MetadataValue.md(_mix_table(bands, "band")),
+        "reasons": dg.MetadataValue.md(_told_table(portfolio_figures.told(warehouse, as_of, "reasons"), texts)),
+        "rules": dg.MetadataValue.md(_told_table(portfolio_figures.told(warehouse, as_of, "rules"), texts)),
         "pd_histogram": dg.MetadataValue.md(_histogram(warehouse, as_of)),
-        "policy_version": bands.policy_version,
+        "policy_version": policy.version,
+        "policy_sha": policy.sha256,
         "champion": f"{champion.promotion.name} version {champion.promotion.version}",
         "champion_asset": dg.MetadataValue.asset(Models.CHAMPION),
         "bundle_sha": champion.sha,
@@ -139,17 +151,22 @@ def _table(warehouse: DuckLakeWarehouse, table: str, rows: int) -> dict[str, Any
     }
 
 
-def _mix_table(mix: list[dict[str, Any]]) -> str:
-    lines = ["| band | loans | share | mean PD | amount lent |", "|---|---:|---:|---:|---:|"]
+def _mix_table(mix: list[dict[str, Any]], by: str) -> str:
+    lines = [f"| {by} | loans | share | mean PD | amount lent |", "|---|---:|---:|---:|---:|"]
     for row in mix:
         mean = "-" if row["mean_pd"] is None else f"{row['mean_pd']:.2%}"
         amount = "-" if row["amount"] is None else f"{row['amount']:,.0f}"
-        lines.append(f"| {row['band']} | {row['loans']:,} | {row['share']:.1%} | {mean} | {amount} |")
+        lines.append(f"| {row[by]} | {row['loans']:,} | {row['share']:.1%} | {mean} | {amount} |")
     return "\n".join(lines)
+
+
+def _told_table(counts: dict[str, int], texts: dict[str, str]) -> str:
+    lines = [f"| {code} | {texts[code]} | {loans:,} |" for code, loans in counts.items()]
+    return "\n".join(["| code | text | loans |", "|---|---|---:|", *lines]) if lines else "none"
 
 
 def _histogram(warehouse: DuckLakeWarehouse, as_of: dt.date) -> str:
     """Over 0 to 50 %, which holds all but the outliers of any lending book; what lies above is in the last bar."""
     edges = [k / HISTOGRAM_BINS / 2 for k in range(HISTOGRAM_BINS + 1)]
-    counts = portfolio.pd_counts(warehouse, as_of, [*edges[:-1], 1.1])
+    counts = portfolio_figures.pd_counts(warehouse, as_of, [*edges[:-1], 1.1])
     return score_plots.pd_histogram(counts, edges)

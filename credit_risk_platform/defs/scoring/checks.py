@@ -1,18 +1,20 @@
 """What must hold of a day's scores and of the ledger. Inline checks: they judge the partition that was just written."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any
 
 import dagster as dg
 import numpy as np
 
-from credit_risk_platform.adapters import portfolio
+from credit_risk_platform.adapters import portfolio, portfolio_figures
 from credit_risk_platform.adapters.ledger import LEDGER
 from credit_risk_platform.adapters.ledger_audit import Audit
 from credit_risk_platform.adapters.warehouse.base import Warehouse
 from credit_risk_platform.catalog import Gold
+from credit_risk_platform.domain.bundle import ModelBundle
 from credit_risk_platform.domain.drift import Bins, Drift, Verdict
+from credit_risk_platform.domain.policy import Policy
 
 AUDITED_ROWS = 1_000_000
 """Newest ledger rows whose hashes each run recomputes (13 CPU seconds); the newest batch and all seals always are."""
@@ -25,6 +27,9 @@ SPECS = [
         description="Every loan open on the day has exactly one score, and no other loan has one."),
     dg.AssetCheckSpec("possible_scores", asset=Gold.PORTFOLIO_SCORES, blocking=True,
         description="Every PD lies strictly between 0 and 1, with finite points and a band."),
+    dg.AssetCheckSpec("reason_codes_complete", asset=Gold.PORTFOLIO_SCORES, blocking=True,
+        description="Every loan has a decision; every one not approved has one to four reasons (five with inquiries), "
+        "none twice, each of a factor that was scored or of a rule."),
     dg.AssetCheckSpec("psi_score", asset=Gold.PORTFOLIO_SCORES,
         description="The scores have not moved since the last day the same champion scored (PSI, warns from 0.10)."),
     dg.AssetCheckSpec("ledger_hash_chain", asset=Gold.SCORE_LEDGER, blocking=True,
@@ -34,11 +39,15 @@ SPECS = [
 ]  # fmt: skip
 
 
-def score_results(warehouse: Warehouse, as_of: date, bundle_sha: str) -> Iterator[dg.AssetCheckResult]:
+def score_results(
+    warehouse: Warehouse, as_of: date, bundle: ModelBundle, policy: Policy
+) -> Iterator[dg.AssetCheckResult]:
     """Results for `gold/portfolio_scores` of one day."""
     yield score_coverage(portfolio.coverage(warehouse, as_of), as_of)
-    yield possible_scores(portfolio.summary(warehouse, as_of)["impossible"])
-    yield psi_score(warehouse, as_of, bundle_sha)
+    yield possible_scores(portfolio_figures.summary(warehouse, as_of)["impossible"])
+    known = policy.known_reasons([feature.name for feature in bundle.features])
+    yield reason_codes_complete(portfolio_figures.unreasoned(warehouse, as_of, known, policy.reason_codes.inquiries))
+    yield psi_score(warehouse, as_of, bundle.sha256)
 
 
 def ledger_results(warehouse: Warehouse, as_of: date, audit: Audit) -> Iterator[dg.AssetCheckResult]:
@@ -72,6 +81,19 @@ def possible_scores(impossible: int) -> dg.AssetCheckResult:
         impossible == 0,
         {"impossible": impossible},
         "The champion gives PDs that cannot be. Roll back: materialise models/champion with rollback_to.",
+    )
+
+
+def reason_codes_complete(found: Mapping[str, Any]) -> dg.AssetCheckResult:
+    faults = {name: count for name, count in found.items() if name != "examples"}
+    sound = not any(faults.values())
+    return _result(
+        "reason_codes_complete",
+        Gold.PORTFOLIO_SCORES,
+        sound,
+        {**faults, **({} if sound else {"scores": ", ".join(found["examples"])})},
+        "Nobody may be refused without reasons that were scored. `crp replay` the scores named; if they come out the "
+        "same, the champion cannot explain itself: roll back (materialise models/champion with rollback_to).",
     )
 
 

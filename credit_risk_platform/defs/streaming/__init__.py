@@ -5,7 +5,7 @@ import dagster as dg
 from credit_risk_platform.defs.streaming.assets import build_assets
 from credit_risk_platform.defs.streaming.jobs import build_job
 from credit_risk_platform.defs.streaming.lanes import LANES, SHARED
-from credit_risk_platform.defs.streaming.sensors import build_sensor
+from credit_risk_platform.defs.streaming.sensors import build_sensors
 from credit_risk_platform.settings import Settings
 
 __all__ = ["definitions"]
@@ -17,5 +17,5 @@ def definitions(settings: Settings) -> dg.Definitions:
     return dg.Definitions(
         assets=[*(build_assets(lane) for lane in LANES), *SHARED],
         jobs=list(jobs.values()),
-        sensors=[build_sensor(lane, jobs[lane.topic], settings) for lane in LANES],
+        sensors=[sensor for lane in LANES for sensor in build_sensors(lane, jobs[lane.topic], settings)],
     )

@@ -29,10 +29,12 @@ def build_assets(lane: Lane) -> dg.AssetsDefinition:
         streams: dg.ResourceParam[Streams],
         warehouse: dg.ResourceParam[Warehouse],
     ) -> Iterator[dg.MaterializeResult]:
+        now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
         try:
+            streams.warm(lane.topic, now)
             topic_id = _same_topic(streams, lane, config)
             ranges = ranges_in(config, lane.topic) or _all_that_waits(streams, lane, settings)
-            report = _process(context, lane, ranges, config, streams)
+            report = _process(context, lane, ranges, config, streams, now)
             record(report, settings.paths.metrics)
         except NotReadyError as error:
             # Told from a fault of the messages by this tag: attempts that failed so never lead to dead letters.
@@ -67,9 +69,9 @@ def _process(
     ranges: Sequence[OffsetRange],
     config: BatchConfig,
     streams: Streams,
+    now: dt.datetime,
 ) -> BatchReport:
     stamp = stamp_of(context, upstream_provenance(context))
-    now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
     report = streams.process(lane.topic, ranges, stamp, now, isolate=config.isolate)
     context.log.info(
         "%d messages of %s in %.2f s: %s; %d wait",

@@ -4,8 +4,8 @@ One batch of a topic is in flight at a time. A failed batch is asked for again w
 attempts count up; the group's offset has not moved, so nothing is lost however often it fails.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -34,18 +34,22 @@ FAILED = (_Status.FAILURE, _Status.CANCELED)
 
 @dataclass(frozen=True)
 class Waiting:
-    """What stands in the log for the group. `lag` counts all of it, `ranges` one batch."""
+    """What stands in the log for the group. `lag` counts all of it, `ranges` one batch.
+
+    `committed` is the group's offset of each partition that has one.
+    """
 
     topic_id: str
     ranges: Sequence[OffsetRange]
     lag: int
+    committed: Mapping[int, int] = field(default_factory=dict)
 
 
 def ask(
     lane: Lane, waiting: Waiting, instance: dg.DagsterInstance, settings: Settings, now: float
 ) -> dg.RunRequest | dg.SkipReason:
     """A run for what waits, or why none is asked for at `now` (epoch seconds)."""
-    for busy in _in_flight(lane, instance, settings, now):
+    for busy in _in_flight(lane, waiting, instance, settings, now):
         return dg.SkipReason(f"{busy} Not yet committed: {waiting.lag:,} messages, safe in the log.")
     ranges = _kept(lane, waiting, instance) or waiting.ranges
     text = range_text(waiting.topic_id, ranges)
@@ -64,13 +68,24 @@ def ask(
     )
 
 
+def has_begun(lane: Lane, request: dg.RunRequest, instance: dg.DagsterInstance) -> bool:
+    """Whether Dagster has made the run of a request."""
+    same = {name: request.tags[name] for name in (RANGE, ATTEMPT)}
+    return bool(_records(instance, lane, same, 1))
+
+
 def pause_after(failures: int) -> float:
     """Seconds between attempts: 2, 6, 18, 54, 162, then 300: a lost worker is replaced at once, a fault waited out."""
     return min(FIRST_PAUSE_SECONDS * 3.0 ** (min(failures, 10) - 1), LONGEST_PAUSE_SECONDS)
 
 
-def _in_flight(lane: Lane, instance: dg.DagsterInstance, settings: Settings, now: float) -> Iterator[str]:
-    """A sentence for each run of the lane that lives. One that has outlived its lease is ended and reported failed."""
+def _in_flight(
+    lane: Lane, waiting: Waiting, instance: dg.DagsterInstance, settings: Settings, now: float
+) -> Iterator[str]:
+    """A sentence for each run of the lane whose batch is not committed.
+
+    One that has outlived its lease is ended and reported failed.
+    """
     records = instance.get_run_records(dg.RunsFilter(job_name=lane.job, statuses=UNFINISHED))
     for record in records:
         run = record.dagster_run
@@ -80,11 +95,18 @@ def _in_flight(lane: Lane, instance: dg.DagsterInstance, settings: Settings, now
                 f"Run {run.run_id[:8]} has waited {age:.0f} s in Dagster's queue for a free slot (see Deployment > "
                 "Concurrency, and concurrency.runs in dagster.yaml)."
             )
-        elif age <= settings.stream_lease_seconds:
+        elif age > settings.stream_lease_seconds:
+            _give_up(instance, run, age, settings.stream_lease_seconds)
+        elif not _committed(ranges_of(run, lane), run, waiting):  # else it only has to tell Dagster of it
             attempt = run.tags.get(ATTEMPT, "1")
             yield f"Run {run.run_id[:8]} works on {lane.topic} since {age:.0f} s (attempt {attempt})."
-        else:
-            _give_up(instance, run, age, settings.stream_lease_seconds)
+
+
+def _committed(asked: Sequence[OffsetRange], run: dg.DagsterRun, waiting: Waiting) -> bool:
+    """Whether the group has passed all that a run was asked for: the sink holds it, so nothing of it is in flight."""
+    if not asked or run.tags.get(RANGE) != range_text(waiting.topic_id, asked):
+        return False
+    return all(waiting.committed.get(found.partition, -1) >= found.end for found in asked)
 
 
 def _give_up(instance: dg.DagsterInstance, run: dg.DagsterRun, age: float, lease: int) -> None:

@@ -22,6 +22,11 @@ class Lane:
     specs: tuple[dg.AssetSpec, ...]
 
     @property
+    def relief(self) -> str:
+        """The sensor that looks while the other one's tick is over and its next has not begun."""
+        return self.sensor.replace("_sensor", "_relief_sensor")
+
+    @property
     def topic(self) -> str:
         return self.contract.topic
 
@@ -62,10 +67,16 @@ SCORING = Lane(
         _spec(
             Gold.APPLICATION_SCORES,
             Owner.MODELS,
-            [Bronze.RAW_APPLICATIONS, Models.CHAMPION, Gold.RISK_BANDS, dg.AssetKey(["silver", "int_macro_published"])],
-            "Probability of default, points and risk band of each application that arrived as an event, by the "
-            "champion, from the same feature SQL as the nightly scores. Every score also stands in gold/score_ledger "
-            "with the message it came from.",
+            [
+                Bronze.RAW_APPLICATIONS,
+                Models.CHAMPION,
+                Gold.RISK_BANDS,
+                Gold.REASON_CODES,
+                dg.AssetKey(["silver", "int_macro_published"]),
+            ],
+            "Probability of default, points, risk band and decision, with reasons where that is not to approve, of "
+            "each application that arrived as an event: by the champion and the policy in force, from the same feature "
+            "SQL as the nightly scores. Every score also stands in gold/score_ledger with the message it came from.",
         ),
     ),
 )

@@ -13,7 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import pyarrow as pa
 
+from credit_risk_platform.domain.explanation.explainer import Explainer
 from credit_risk_platform.domain.models.frame import FeatureTable
 from credit_risk_platform.domain.models.preprocessing import Preprocessor, Style
 
@@ -33,8 +35,8 @@ def silent(_message: str) -> None:
 class CreditModel(ABC):
     """A classifier of bad loans over a `FeatureTable`.
 
-    Subclasses state the class attributes and implement the four underscore methods. `scales` says whether training
-    on every row of a large book is worth its time and memory; if not, the caller hands a seeded sample.
+    Subclasses state the class attributes and implement `explain` and the five underscore methods. `scales` says whether
+    training on every row of a large book is worth its time and memory; if not, the caller hands a seeded sample.
     """
 
     name: ClassVar[str]
@@ -98,6 +100,10 @@ class CreditModel(ABC):
         """Rows as this model wants them, (n, width of the preprocessor)."""
         return self.preprocessor.transform(table, absent=self.absent)
 
+    def tables(self) -> dict[str, pa.Table]:
+        """What the model has to show of itself beside its importance: name -> table. Most have nothing."""
+        return {}
+
     def importance(self) -> dict[str, float]:
         """Feature -> share of the model's work, largest first, summing to 1 (all 0 if the model learnt nothing)."""
         totals = dict.fromkeys(self.preprocessor.features, 0.0)
@@ -128,6 +134,10 @@ class CreditModel(ABC):
         return model
 
     # ------------------------------------------------------------- for subclasses
+
+    @abstractmethod
+    def explain(self, background: FeatureTable) -> Explainer:
+        """Why scores differ from those of `background` (at least one row), per feature, exactly; see `explanation`."""
 
     @abstractmethod
     def _fit(

@@ -7,17 +7,19 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from credit_risk_platform.domain.explanation.forest import LEAF, Forest
 from credit_risk_platform.domain.models import skops_format
-from credit_risk_platform.domain.models.base import CreditModel, Progress, sigmoid
+from credit_risk_platform.domain.models.base import Progress, sigmoid
 from credit_risk_platform.domain.models.frame import FeatureTable
 from credit_risk_platform.domain.models.preprocessing import Style
+from credit_risk_platform.domain.models.tree_model import TreeModel
 
 BOOSTER = "booster.skops"
 TRUSTED = ("sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",)
 PATIENCE = 20
 
 
-class GradientBoosting(CreditModel):
+class GradientBoosting(TreeModel):
     """`HistGradientBoostingClassifier`, stopped by log-loss on the early-stopping split."""
 
     name = "gradient_boosting"
@@ -82,6 +84,23 @@ class GradientBoosting(CreditModel):
             splits = tree.nodes[tree.nodes["is_leaf"] == 0]
             np.add.at(weights, splits["feature_idx"], np.maximum(splits["gain"], 0.0))
         return weights
+
+    def _forest(self) -> Forest:
+        grown = [tree.nodes for (tree,) in self._booster._predictors]
+        return Forest.join(
+            [
+                Forest.tree(
+                    column=nodes["feature_idx"],
+                    threshold=nodes["num_threshold"],
+                    missing_left=nodes["missing_go_to_left"].astype(bool),
+                    left=np.where(nodes["is_leaf"], LEAF, nodes["left"].astype(np.int64)),
+                    right=np.where(nodes["is_leaf"], LEAF, nodes["right"].astype(np.int64)),
+                    value=nodes["value"],
+                )
+                for nodes in grown
+            ],
+            bias=float(self._booster._baseline_prediction[0, 0]),
+        )
 
     def _save(self) -> dict[str, bytes]:
         return {BOOSTER: skops_format.dump(self._booster)}

@@ -7,15 +7,21 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from credit_risk_platform.domain.models.base import CreditModel, Progress, sigmoid
+from credit_risk_platform.domain.explanation.forest import LEAF, Forest
+from credit_risk_platform.domain.models.base import Progress, sigmoid
 from credit_risk_platform.domain.models.frame import FeatureTable
 from credit_risk_platform.domain.models.preprocessing import Style
+from credit_risk_platform.domain.models.tree_model import TreeModel
 
 BOOSTER = "booster.txt"
 PATIENCE = 20
+DEFAULT_LEFT = 2
+"""Bit of a split's decision type: a missing value goes left."""
+MISSING_IS_NAN = 8
+"""Bits of the decision type that say what counts as missing. Without them a NaN is read as 0: training saw none."""
 
 
-class LightGBM(CreditModel):
+class LightGBM(TreeModel):
     """Leaf-wise boosting, stopped after 20 rounds without a better log-loss on the early-stopping split."""
 
     name = "lightgbm"
@@ -93,6 +99,10 @@ class LightGBM(CreditModel):
     def _column_weights(self) -> np.ndarray:
         return np.asarray(self._booster.feature_importance(importance_type="gain"), dtype=np.float64)
 
+    def _forest(self) -> Forest:
+        blocks = self._text.split("end of trees")[0].split("\nTree=")[1:]
+        return Forest.join([_tree(block) for block in blocks], bias=0.0)
+
     def _save(self) -> dict[str, bytes]:
         return {BOOSTER: self._text.encode()}
 
@@ -101,3 +111,32 @@ class LightGBM(CreditModel):
 
         self._text = files[BOOSTER].decode()
         self._booster = lightgbm.Booster(model_str=self._text)
+
+
+def _tree(block: str) -> Forest:
+    """One tree from LightGBM's text: inner nodes first, then its leaves, which it names -1, -2, ..."""
+    told = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+
+    def numbers(name: str, kind: type) -> np.ndarray:
+        return np.array(told.get(name, "").split(), dtype=kind)
+
+    leaves = numbers("leaf_value", float)
+    threshold, decision = numbers("threshold", float), numbers("decision_type", int)
+    inner = threshold.size
+    reads_nan = (decision & MISSING_IS_NAN) > 0
+
+    def joined(ours: np.ndarray, filler: float) -> np.ndarray:
+        return np.concatenate([ours, np.full(leaves.size, filler, dtype=ours.dtype)])
+
+    def child(name: str) -> np.ndarray:
+        named = numbers(name, int)
+        return joined(np.where(named < 0, inner - 1 - named, named), LEAF)
+
+    return Forest.tree(
+        column=joined(numbers("split_feature", int), 0),
+        threshold=joined(threshold, 0.0),
+        missing_left=joined(np.where(reads_nan, (decision & DEFAULT_LEFT) > 0, threshold >= 0.0), False),
+        left=child("left_child"),
+        right=child("right_child"),
+        value=np.concatenate([np.zeros(inner), leaves]),
+    )

@@ -12,6 +12,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from credit_risk_platform.domain.explanation.explainer import Explainer
+from credit_risk_platform.domain.explanation.linear import LinearExplainer
 from credit_risk_platform.domain.models.base import CreditModel, Progress, sigmoid, to_json
 from credit_risk_platform.domain.models.frame import FeatureTable
 from credit_risk_platform.domain.models.preprocessing import Style
@@ -36,6 +38,11 @@ class LogisticRegression(CreditModel):
         self._intercept = 0.0
         self._weights = np.empty(0)
         self._spread = np.empty(0)
+
+    def explain(self, background: FeatureTable) -> Explainer:
+        """In log-odds, exactly."""
+        rules = self.preprocessor
+        return LinearExplainer(rules.features, rules.sources, self._weights, self._intercept, self.design, background)
 
     def _fit(
         self,

@@ -35,6 +35,8 @@ class Style(StrEnum):
     """Median-filled with an indicator; float32."""
     NATIVE = "native"
     """As they are, missing stays NaN, trees decide; float32."""
+    BINNED = "binned"
+    """As they are, a category as one column of level positions, for a model that cuts bins of its own; float64."""
 
 
 class Shape(StrEnum):
@@ -104,7 +106,7 @@ class Preprocessor:
     @classmethod
     def fit(cls, train: FeatureTable, style: Style) -> Preprocessor:
         """Learn the rules from training rows only."""
-        describe = _native_rule if style is Style.NATIVE else _filled_rule if style is Style.FILLED else _linear_rule
+        describe = {Style.LINEAR: _linear_rule, Style.FILLED: _filled_rule}.get(style, _native_rule)
         return cls(
             style=style,
             numeric=tuple(
@@ -123,6 +125,8 @@ class Preprocessor:
     @cached_property
     def columns(self) -> tuple[str, ...]:
         """Names of the design columns."""
+        if self.style is Style.BINNED:
+            return self.sources
         one_hot = (f"{rule.name}={level}" for rule in self.categorical for level in (*rule.levels, OTHER, MISSING))
         indicators = (f"{rule.name}={MISSING}" for rule in self._indicated)
         return (*(rule.name for rule in self.numbers), *indicators, *one_hot)
@@ -130,8 +134,8 @@ class Preprocessor:
     @cached_property
     def sources(self) -> tuple[str, ...]:
         """The feature behind each design column."""
-        one_hot = (rule.name for rule in self.categorical for _ in range(rule.width))
-        return (*(rule.name for rule in self.numbers), *(rule.name for rule in self._indicated), *one_hot)
+        categories = (rule.name for rule in self.categorical for _ in range(self._width(rule)))
+        return (*(rule.name for rule in self.numbers), *(rule.name for rule in self._indicated), *categories)
 
     @property
     def width(self) -> int:
@@ -148,19 +152,22 @@ class Preprocessor:
         """The numeric rules that have a column; these columns come first."""
         return tuple(rule for rule in self.numeric if not rule.empty)
 
+    def _width(self, rule: CategoricalRule) -> int:
+        return 1 if self.style is Style.BINNED else rule.width
+
     @cached_property
     def _indicated(self) -> tuple[NumericRule, ...]:
         return tuple(rule for rule in self.numeric if rule.indicator)
 
     def transform(self, table: FeatureTable, absent: float = 0.0) -> np.ndarray:
-        """Design matrix (n, width), float64 for linear models and float32 for trees.
+        """Design matrix (n, width), float32 for trees and float64 for the others.
 
         `absent` fills one-hot columns where the row is of another level: 0, or NaN for sparse learners.
         Raises `FrameError` if the table's features are not the fitted ones in the fitted order.
         """
         if table.names != self.features:
             raise FrameError(f"fitted on {', '.join(self.features)}; got {', '.join(table.names)}")
-        dtype = np.float64 if self.style is Style.LINEAR else np.float32
+        dtype = np.float64 if self.style in (Style.LINEAR, Style.BINNED) else np.float32
         design = np.full((table.rows, self.width), absent, dtype=dtype)
         self._fill_numbers(design, table.numeric)
         self._fill_categories(design, table)
@@ -168,7 +175,7 @@ class Preprocessor:
 
     def _fill_numbers(self, design: np.ndarray, numeric: np.ndarray) -> None:
         sources = [j for j, rule in enumerate(self.numeric) if not rule.empty]
-        if self.style is Style.NATIVE:
+        if self.style in (Style.NATIVE, Style.BINNED):
             design[:, : len(sources)] = numeric if len(sources) == len(self.numeric) else numeric[:, sources]
             return
         place = len(sources)
@@ -185,8 +192,11 @@ class Preprocessor:
         rows = np.arange(table.rows)
         place = len(self.numbers) + len(self._indicated)
         for rule, column in zip(self.categorical, table.categorical, strict=True):
-            design[rows, place + rule.positions(column)] = 1.0
-            place += rule.width
+            if self.style is Style.BINNED:
+                design[:, place] = rule.positions(column)
+            else:
+                design[rows, place + rule.positions(column)] = 1.0
+            place += self._width(rule)
 
     def to_dict(self) -> dict[str, Any]:
         return {

@@ -6,14 +6,17 @@ takes the inflation out again before anybody multiplies a PD with money.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from credit_risk_platform.domain.models.base import CreditModel, Progress, sigmoid, strided
+from credit_risk_platform.domain.explanation.forest import Forest, below
+from credit_risk_platform.domain.models.base import Progress, sigmoid, strided
 from credit_risk_platform.domain.models.frame import FeatureTable
 from credit_risk_platform.domain.models.preprocessing import Style
+from credit_risk_platform.domain.models.tree_model import TreeModel
 
 BOOSTER = "booster.ubj"
 PATIENCE = 20
@@ -22,7 +25,7 @@ REPORT_EVERY = 50
 Design = Callable[[FeatureTable], np.ndarray]
 
 
-class XGBoost(CreditModel):
+class XGBoost(TreeModel):
     """Histogram boosting, stopped after 20 rounds without a better log-loss on the early-stopping split.
 
     The stopping split bears the same class weights as training: without them the loss would punish exactly the
@@ -113,6 +116,25 @@ class XGBoost(CreditModel):
         for column, gain in self._booster.get_score(importance_type="total_gain").items():
             weights[int(column.removeprefix("f"))] = gain
         return weights
+
+    def _forest(self) -> Forest:
+        learner = json.loads(bytes(self._booster.save_raw("json")))["learner"]
+        # A probability, in brackets since the library knows several targets; its trees start from the log-odds.
+        start = np.float32(learner["learner_model_param"]["base_score"].strip("[]"))
+        return Forest.join(
+            [
+                Forest.tree(
+                    column=np.array(tree["split_indices"]),
+                    threshold=below(np.array(tree["split_conditions"])),
+                    missing_left=np.array(tree["default_left"], dtype=bool),
+                    left=np.array(tree["left_children"]),
+                    right=np.array(tree["right_children"]),
+                    value=np.array(tree["split_conditions"], dtype=np.float32).astype(np.float64),
+                )
+                for tree in learner["gradient_booster"]["model"]["trees"]
+            ],
+            bias=float(-np.log(np.float32(1) / start - np.float32(1))),
+        )
 
     def _save(self) -> dict[str, bytes]:
         return {BOOSTER: bytes(self._booster.save_raw("ubj"))}

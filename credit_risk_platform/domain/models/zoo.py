@@ -40,12 +40,19 @@ def _lightgbm() -> type[CreditModel]:
     return LightGBM
 
 
+def _scorecard() -> type[CreditModel]:
+    from credit_risk_platform.domain.models.scorecard import Scorecard
+
+    return Scorecard
+
+
 ZOO: Mapping[str, Callable[[], type[CreditModel]]] = {
     "logistic_regression": _logistic_regression,
     "random_forest": _random_forest,
     "gradient_boosting": _gradient_boosting,
     "xgboost": _xgboost,
     "lightgbm": _lightgbm,
+    "scorecard": _scorecard,
 }
 
 

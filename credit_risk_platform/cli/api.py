@@ -1,0 +1,77 @@
+"""`crp api`: the scoring API in the foreground, or what is left of one that was killed taken to the ledger."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from credit_risk_platform.cli.command import Home, command, console
+
+if TYPE_CHECKING:
+    from credit_risk_platform.settings import Settings
+
+
+def api(
+    host: Annotated[str | None, typer.Option(help="Address to listen on (default: this machine only).")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65_535, help="Port (default: 8000, or CRP_API_PORT).")] = None,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that share the port.")] = 1,
+    drain: Annotated[
+        bool, typer.Option("--drain", help="Only write scores that a killed API left on disk to the ledger, then end.")
+    ] = False,
+    home: Home = None,
+) -> None:
+    """Score applications over HTTP: POST /api/v1/predict. Documentation stands at /docs."""
+    from credit_risk_platform.cli.home import open_home
+    from credit_risk_platform.cli.keys import first_key
+
+    with command():
+        settings = open_home(home)
+        if drain:
+            console.print(f"{_drained(settings):,} scores written to the ledger.")
+            return
+        first_key(settings)
+        serve(settings, host or settings.host, port or settings.api_port, workers)
+
+
+def serve(settings: Settings, host: str, port: int, workers: int) -> None:
+    """Serve until INT or TERM. More than one process: each is started anew and told its home by the environment."""
+    import uvicorn
+
+    from credit_risk_platform.cli.home import CommandError
+    from credit_risk_platform.serving.app import create_app
+    from credit_risk_platform.serving.security.gate import UVICORN
+
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
+    console.print(f"Scoring API on http://{host}:{port}, documentation at http://{host}:{port}/docs", soft_wrap=True)
+    shared: dict[str, Any] = {"host": host, "port": port, "log_level": "warning", **UVICORN}
+    if workers == 1:
+        server = uvicorn.Server(uvicorn.Config(create_app(settings), **shared))
+        with contextlib.suppress(KeyboardInterrupt):  # how uvicorn passes on the signal that ended it
+            server.run()
+        if not server.started:
+            raise CommandError(f"the API could not start on {host}:{port}; the line above says why")
+        console.print("Stopped.")
+        return
+    os.environ.update(settings.environment())
+    uvicorn.run("credit_risk_platform.serving.app:from_environment", factory=True, workers=workers, **shared)
+
+
+def _drained(settings: Settings) -> int:
+    from credit_risk_platform.adapters.api_sink import ApiSink
+    from credit_risk_platform.adapters.ledger import LedgerError
+    from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
+    from credit_risk_platform.cli.home import CommandError
+    from credit_risk_platform.serving.drain import drain_orphans
+    from credit_risk_platform.serving.rows import FULL_SCHEMA
+
+    warehouse = DuckLakeWarehouse(settings.paths.warehouse)
+    try:
+        return drain_orphans(ApiSink(warehouse, FULL_SCHEMA), settings.paths.api / "spool", retry=True)
+    except LedgerError as error:
+        raise CommandError(f"the ledger refuses them: {error}") from error
+    finally:
+        warehouse.close()

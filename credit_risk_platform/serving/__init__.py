@@ -1,0 +1,1 @@
+"""The scoring API: a front door over `score()`. Never imports Dagster, training or MLflow."""
