@@ -1,70 +1,42 @@
-"""A home that can score calls, and the API on it: a thread here for what it answers, processes for what it survives."""
+"""The API on a home that can score: as a thread here (`api_server`), and as processes for what they survive."""
 
 from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
-import uvicorn
 
 from credit_risk_platform.adapters.api_keys import ApiKeys, Role
 from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
-from credit_risk_platform.serving.app import create_app
 from credit_risk_platform.serving.schemas import EXAMPLE, FULLER_EXAMPLE
-from credit_risk_platform.settings import Settings
+from tests.api_server import home_settings, served
 
 PREDICT, BATCH = "/api/v1/predict", "/api/v1/predict/batch"
 JSON = {"Content-Type": "application/json"}
 LOAN = {**FULLER_EXAMPLE, "application_date": "2026-06-30"}
 
 
-def settings_of(home: Path, **more: Any) -> Settings:
-    return Settings(home=home, policy_folder=home / "policies", **more)
-
-
 def key_of(home: Path, role: Role = Role.ADMIN) -> str:
-    return ApiKeys(settings_of(home).paths.secrets).create(f"{role}-{time.monotonic_ns()}", role, datetime.now(UTC))
+    return ApiKeys(home_settings(home).paths.secrets).create(f"{role}-{time.monotonic_ns()}", role, datetime.now(UTC))
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
-@contextmanager
-def serving(home: Path) -> Iterator[httpx.Client]:
+def serving(home: Path) -> AbstractContextManager[httpx.Client]:
     """The API of a home within this process, whether it can score or not."""
-    port = free_port()
-    server = uvicorn.Server(uvicorn.Config(create_app(settings_of(home)), port=port, log_level="warning"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        wait_until(lambda: server.started)
-        with _client(home, port) as client:
-            yield client
-    finally:
-        server.should_exit = True
-        thread.join()
+    return served(home_settings(home), Role.ADMIN, ready=False)
 
 
-@contextmanager
-def api(home: Path) -> Iterator[httpx.Client]:
+def api(home: Path) -> AbstractContextManager[httpx.Client]:
     """The same, ready to score."""
-    with serving(home) as client:
-        wait_until(lambda: client.get("/readyz").status_code == 200)
-        yield client
+    return served(home_settings(home), Role.ADMIN)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -102,11 +102,11 @@ class _Connection:
 
 async def _paced(target: Target, bodies: Iterator[bytes], rate: float, count: int) -> Load:
     load = Load()
-    idle: list[_Connection] = [await _Connection(target).open() for _ in range(4)]
-    everyone = list(idle)
+    everyone = [await _Connection(target).open() for _ in range(4)]
+    idle = deque(everyone)  # in turn: a server closes what nobody uses
 
     async def one(body: bytes, due: float) -> None:
-        connection = idle.pop() if idle else await _Connection(target).open()
+        connection = idle.popleft() if idle else await _Connection(target).open()
         if connection not in everyone:
             everyone.append(connection)
         status, answer = await connection.ask(body)

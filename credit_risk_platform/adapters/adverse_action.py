@@ -114,7 +114,8 @@ def _template(version: str) -> Template:
 
 
 _FROM_LEDGER = f"""
-    select score_id, subject_token, known_at as decided_at, policy_version, points, reasons,
+    select score_id, subject_token, known_at as decided_at, policy_version, points,
+        pd >= decline_from as by_score, reasons,
         list_transform(reasons, lambda code: reason_texts[code]) as reason_texts
     from {LEDGER} join {policy_record.TABLE} using (policy_version)
     where score_id in (select unnest(?::varchar[])) and decision = '{Decision.DECLINE}' and {{within}}

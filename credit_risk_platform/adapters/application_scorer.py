@@ -1,7 +1,7 @@
 """The reigning champion with all it needs to score an application: the stream's handler and the API share this one.
 
-Belongs here: noticing a promotion, new macro rows or a new policy, and swapping them in whole. Does not: where
-applications come from and where scores go.
+Belongs here: noticing a promotion, new macro rows, a new policy or an experiment, and swapping them in whole. Does not:
+where applications come from and where scores go.
 """
 
 from __future__ import annotations
@@ -9,14 +9,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from credit_risk_platform.adapters.bundles import BundleStore
+from credit_risk_platform.adapters.challenger import Challenger, Split
 from credit_risk_platform.adapters.champion import Champion, Scorer
 from credit_risk_platform.adapters.feature_sql import MACRO
 from credit_risk_platform.adapters.policies import NoPolicyError, PolicyBook, policy_tables
@@ -44,26 +46,60 @@ class _Tables:
 
 
 @dataclass(frozen=True)
-class _Ready:
+class Snapshot:
     """One consistent set of all a score depends on; a call works with one of them from its first line to its last."""
 
     scorer: Scorer
     tables: _Tables
+    book: PolicyBook
     files: tuple[Any, ...]
-    policies: dict[date, Policy] = field(default_factory=dict)
+    split: Split | None = None
+    experiments: tuple[int, ...] | None = None
+    """The state of the experiments that `split` comes from."""
+    _days: dict[date, Policy] = field(default_factory=dict)
+
+    @property
+    def bundles(self) -> tuple[ModelBundle, ...]:
+        """Those a row may be scored by: the champion's, and the challenger's in a split."""
+        return (self.scorer.bundle, self.split.scorer.bundle) if self.split else (self.scorer.bundle,)
+
+    def policy(self, day: date) -> Policy:
+        """The policy in force on `day`, the same one whenever asked; raises `NotReadyError` when there is none."""
+        if day not in self._days:
+            try:
+                self._days.setdefault(day, self.book.on(day, self.tables.bands, self.tables.reasons))
+            except (NoPolicyError, PolicyError) as error:
+                raise NotReadyError(str(error)) from error
+        return self._days[day]
+
+    def score(self, rows: pa.Table, day: date) -> pa.Table:
+        """As `ApplicationScorer.score`."""
+        theirs = self.split.theirs(rows) if self.split else np.zeros(rows.num_rows, dtype=bool)
+        if self.split is None or not theirs.any():
+            return self._by(self.scorer, rows, day)
+        places = np.flatnonzero(~theirs), np.flatnonzero(theirs)
+        arms = zip((self.scorer, self.split.scorer), places, strict=True)
+        parts = [self._by(scorer, rows.take(pa.array(own)), day) for scorer, own in arms if own.size]
+        return pa.concat_tables(parts).take(pa.array(np.argsort(np.concatenate(places)))).combine_chunks()
+
+    def _by(self, scorer: Scorer, rows: pa.Table, day: date) -> pa.Table:
+        return score(scorer.bundle, _features(scorer, self.tables.macro, rows), day, self.policy(day))
 
 
 class ApplicationScorer:
-    """Scores typed applications by the champion and the policy in force. Safe to share between threads."""
+    """Scores typed applications by the champion and the policy in force. Safe to share between threads.
+
+    While a split experiment runs, its challenger decides on the applicants of its arm.
+    """
 
     def __init__(self, warehouse: Warehouse, bundles: BundleStore, policies: PolicyBook) -> None:
         self.warehouse, self.policies = warehouse, policies
-        self._champion = Champion(bundles, "models/champion")
+        self._champion, self._challenger = Champion(bundles, "models/champion"), Challenger(bundles)
         self._refreshing = threading.Lock()
-        self._ready: _Ready | None = None
+        self._ready: Snapshot | None = None
 
     def refresh(self) -> None:
-        """Look for a promotion or an edited policy, and once a minute for new macro rows, bands and texts.
+        """Look for a promotion, an edited policy or an experiment; once a minute for new macro rows, bands and texts.
 
         What is new is loaded and tried before it is swapped in. Raises `NotReadyError` with the next step; what was
         ready before then goes on scoring.
@@ -76,40 +112,39 @@ class ApplicationScorer:
 
     @property
     def bundle(self) -> ModelBundle:
-        """The bundle that scores now."""
-        return self._now().scorer.bundle
+        """The champion's bundle that scores now."""
+        return self.snapshot().scorer.bundle
+
+    @property
+    def trouble(self) -> str:
+        """Why a split experiment that runs is without effect, with the next step; empty when nothing is wrong."""
+        return self._challenger.trouble
 
     def policy(self, day: date) -> Policy:
         """The policy in force on `day`; raises `NotReadyError` when there is none."""
-        return self._policy(self._now(), day)
+        return self.snapshot().policy(day)
 
     def score(self, rows: pa.Table, day: date) -> pa.Table:
         """`SCORE_SCHEMA` rows for typed bronze rows, in their order; a column that is absent is missing.
 
         The same loan may come twice. `rows` needs `loan_id`. Raises `NotReadyError`.
         """
-        ready = self._now()
-        policy = self._policy(ready, day)
-        return score(ready.scorer.bundle, _features(ready, rows), day, policy)
+        return self.snapshot().score(rows, day)
 
-    # ---------------------------------------------------------------- inside
-
-    def _now(self) -> _Ready:
+    def snapshot(self) -> Snapshot:
+        """What scores now, for who scores in pieces that must fit together. Raises `NotReadyError`."""
         if self._ready is None:
             self.refresh()
         assert self._ready is not None
         return self._ready
 
-    def _policy(self, ready: _Ready, day: date) -> Policy:
-        if day not in ready.policies:
-            try:
-                ready.policies[day] = self.policies.on(day, ready.tables.bands, ready.tables.reasons)
-            except (NoPolicyError, PolicyError) as error:
-                raise NotReadyError(str(error)) from error
-        return ready.policies[day]
+    # ---------------------------------------------------------------- inside
 
     def _renew(self) -> None:
         before = self._ready
+        if before is not None and before.experiments != self._challenger.state():
+            # First of all: an experiment can be stopped whatever else is out of order.
+            before = self._ready = self._split(before)
         scorer = self._champion.scorer()
         if scorer is None:
             raise NotReadyError("there is no champion to score with: materialise models/champion (or run `crp train`)")
@@ -117,9 +152,16 @@ class ApplicationScorer:
         fresh = before is not None and time.monotonic() - before.tables.read_at <= REFRESH_SECONDS
         if before is not None and fresh and scorer is before.scorer and files == before.files:
             return
-        ready = _Ready(scorer, before.tables if before is not None and fresh else self._tables(), files)
-        self._try(ready)
-        self._ready = ready
+        tables = before.tables if before is not None and fresh else self._tables()
+        ready = Snapshot(scorer, tables, self.policies, files)
+        _try(ready, scorer)
+        self._ready = self._split(ready)
+
+    def _split(self, ready: Snapshot) -> Snapshot:
+        """With the split that runs now, if any. Its challenger is tried as the champion is."""
+        state = self._challenger.state()
+        split = self._challenger.split(ready.scorer.bundle.sha256, lambda challenger: _try(ready, challenger))
+        return replace(ready, split=split, experiments=state)
 
     def _tables(self) -> _Tables:
         if not self.warehouse.exists(MACRO):
@@ -127,24 +169,25 @@ class ApplicationScorer:
         macro = self.warehouse.query(f"select * from {MACRO}")
         return _Tables(macro, *policy_tables(self.warehouse), time.monotonic())
 
-    def _try(self, ready: _Ready) -> None:
-        """One application of which nothing is known, through features, model and reasons.
 
-        So the first real one need not wait for what is made once, and a champion that cannot score never reigns.
-        """
-        policy = self._policy(ready, datetime.now(UTC).date())
-        made = _features(ready, pa.table({"loan_id": ["0"]}))
-        frame = FeatureTable.from_arrow(made, ready.scorer.bundle.features)
-        decide(ready.scorer.bundle, frame, predict(ready.scorer.bundle, frame), policy)
-        ready.scorer.bundle.explainer_at(policy.approve_below).contributions(frame)
+def _try(ready: Snapshot, scorer: Scorer) -> None:
+    """One application of which nothing is known, through features, model and reasons.
+
+    So the first real one need not wait for what is made once, and a model that cannot score never decides.
+    """
+    policy = ready.policy(datetime.now(UTC).date())
+    made = _features(scorer, ready.tables.macro, pa.table({"loan_id": ["0"]}))
+    frame = FeatureTable.from_arrow(made, scorer.bundle.features)
+    decide(scorer.bundle, frame, predict(scorer.bundle, frame), policy)
+    scorer.bundle.explainer_at(policy.approve_below).contributions(frame)
 
 
-def _features(ready: _Ready, rows: pa.Table) -> pa.Table:
+def _features(scorer: Scorer, macro: pa.Table, rows: pa.Table) -> pa.Table:
     """Features in the order of `rows`. Rows are keyed by their place: a loan may ask twice in one batch."""
     places = pa.array([str(number) for number in range(rows.num_rows)])
     keyed = _replaced(rows, {"loan_id": places, "source_system": pa.repeat(SOURCE_SYSTEM, rows.num_rows)})
-    engine = ready.scorer.features
-    made = engine.compute(dict.fromkeys(engine.sources, keyed), ready.tables.macro)
+    engine = scorer.features
+    made = engine.compute(dict.fromkeys(engine.sources, keyed), macro)
     order = made["loan_id"].cast(pa.int64()).combine_chunks()
     in_order = made.take(pc.sort_indices(order))
     if in_order.num_rows != rows.num_rows:

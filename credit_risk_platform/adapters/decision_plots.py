@@ -34,7 +34,7 @@ def profit_curve(curve: pa.Table, finding: Finding) -> str:
     from matplotlib.ticker import EngFormatter
 
     axes.yaxis.set_major_formatter(EngFormatter())
-    axes.legend(loc="lower right", frameon=False, fontsize=8)
+    axes.legend(loc="lower left", frameon=False, fontsize=8)
     return plots._markdown(figure, "Profit by cut-off")
 
 

@@ -106,7 +106,7 @@ def mix(warehouse: Warehouse) -> list[dict[str, Any]]:
 
 
 def paths(warehouse: Warehouse) -> pa.Table:
-    """What led to each outcome: the rules that fired, or where the PD lay between the cut-offs, or fraud."""
+    """What led to each outcome: where the PD lay between the cut-offs, the rules that fired, and fraud signals."""
     sql = f"""
         select outcome, route, {_PATH} as path, count(*) as decisions, min(pd) as lowest_pd, max(pd) as highest_pd
         from {TABLE} group by all order by decisions desc, outcome, path
@@ -196,10 +196,12 @@ _FAULTS = {
         and len(rules) = 0
     """,
 }
+_PERCENT = "round({} * 100, 2) || ' %'"
 _PATH = f"""
-    case when len(rules) > 0 then 'rule ' || array_to_string(rules, ', ')
-        when pd >= decline_from then 'PD at or above ' || round(decline_from * 100, 2) || ' %'
-        when pd >= approve_below then 'PD from ' || round(approve_below * 100, 2) || ' % on'
-        when outcome = '{Decision.REFER}' then 'fraud signal ' || array_to_string(fraud_signals, ', ')
-        else 'PD below ' || round(approve_below * 100, 2) || ' %' end
+    case when pd >= decline_from then 'PD from ' || {_PERCENT.format("decline_from")} || ' on'
+        when pd >= approve_below then 'PD from ' || {_PERCENT.format("approve_below")} || ' on'
+        else 'PD below ' || {_PERCENT.format("approve_below")} end
+    || case when len(rules) > 0 then ', rule ' || array_to_string(rules, ' and ') else '' end
+    || case when outcome <> policy_decision
+        then ', fraud signal ' || array_to_string(fraud_signals, ' and ') else '' end
 """

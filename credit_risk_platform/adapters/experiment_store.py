@@ -45,7 +45,7 @@ class ExperimentStore:
 
     def start(self, experiment: Experiment) -> Experiment:
         """Put it on file. Raises `ExperimentError` beside a running one, for a name used before, or for a challenger
-        that is not in the store or reads other features than the champion.
+        that is not in the store, reads other features than the champion or, in a split, cannot decide.
         """
         self._refuse_unfit(experiment)
         with self._lock.held():
@@ -83,6 +83,10 @@ class ExperimentStore:
             raise ExperimentError(
                 f"experiment {experiment.id}: the challenger reads other features than the champion ({differ}), so it "
                 "cannot be scored on what the ledger keeps"
+            )
+        if experiment.mode is Mode.SPLIT and (not challenger.intake_sql or challenger.background is None):
+            raise ExperimentError(
+                f"experiment {experiment.id}: the challenger is too old to decide on applications: train it again"
             )
 
     def _keep(self, experiments: tuple[Experiment, ...]) -> None:

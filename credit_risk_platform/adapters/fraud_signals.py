@@ -80,7 +80,10 @@ def counts(warehouse: Warehouse) -> list[dict[str, Any]]:
 
 def newest(warehouse: Warehouse, at_most: int = 10) -> pa.Table:
     """The signals of the latest applications."""
-    sql = f"select loan_id, signal, value, threshold, applied_at from {TABLE} order by applied_at desc, loan_id, signal limit ?"
+    sql = f"""
+        select loan_id, signal, value, threshold, applied_at from {TABLE}
+        order by applied_at desc, loan_id, signal limit ?
+    """
     return warehouse.query(sql, [at_most])
 
 

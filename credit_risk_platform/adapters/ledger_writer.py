@@ -110,10 +110,11 @@ class Tail:
 
     def last(self, transaction: Transaction) -> Seal | None:
         """The last seal, if it is known to be that still: the commit went through, and none came after it."""
+        before = transaction.before  # asked in any case: only who asks is told what the commit made
         if self._written is None:
             return None
         written, seal = self._written
-        return seal if written.after is not None and written.after == transaction.before else None
+        return seal if written.after == before else None
 
 
 def append(

@@ -33,13 +33,14 @@ def reason_drift(warehouse: Warehouse) -> ReasonDrift:
     then, now = (np.asarray(rows[name].to_numpy(), dtype=np.float64) for name in ("then", "now"))
     codes = tuple(rows["reason"].to_pylist())
     drift = Bins("reasons", tuple(int(n) for n in then), levels=codes).compare(now)
-    shares = [np.maximum(n / max(n.sum(), 1.0), FLOOR) for n in (then, now)]
+    shares = [n / max(n.sum(), 1.0) for n in (then, now)]
+    before, after = (np.maximum(share, FLOOR) for share in shares)
     table = pa.table(
         {
             "reason": pa.array(codes, pa.string()),
             "share_before": shares[0],
             "share_now": shares[1],
-            "part_of_psi": (shares[1] - shares[0]) * np.log(shares[1] / shares[0]),
+            "part_of_psi": (after - before) * np.log(after / before),
         }
     )
     return ReasonDrift(drift, table.sort_by([("part_of_psi", "descending"), ("reason", "ascending")]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -38,7 +39,7 @@ def api(
 
 
 def serve(settings: Settings, host: str, port: int, workers: int) -> None:
-    """Serve until INT or TERM. More than one process: each is started anew and told its home by the environment."""
+    """Serve until INT or TERM. More than one process: uvicorn takes our place and starts them."""
     import uvicorn
 
     from credit_risk_platform.cli.home import CommandError
@@ -50,14 +51,27 @@ def serve(settings: Settings, host: str, port: int, workers: int) -> None:
     shared: dict[str, Any] = {"host": host, "port": port, "log_level": "warning", **UVICORN}
     if workers == 1:
         server = uvicorn.Server(uvicorn.Config(create_app(settings), **shared))
-        with contextlib.suppress(KeyboardInterrupt):  # how uvicorn passes on the signal that ended it
+        with contextlib.suppress(KeyboardInterrupt, SystemExit):  # how uvicorn says why it ended
             server.run()
         if not server.started:
             raise CommandError(f"the API could not start on {host}:{port}; the line above says why")
         console.print("Stopped.")
         return
-    os.environ.update(settings.environment())
-    uvicorn.run("credit_risk_platform.serving.app:from_environment", factory=True, workers=workers, **shared)
+    app = "credit_risk_platform.serving.app:from_environment"
+    options = _options({**shared, "factory": True, "workers": workers})
+    os.execve(sys.executable, [sys.executable, "-m", "uvicorn", app, *options], settings.environment())  # noqa: S606 - no shell is wanted
+
+
+def _options(settings: dict[str, Any]) -> list[str]:
+    """Settings of uvicorn as its command line has them."""
+    options: list[str] = []
+    for name, value in settings.items():
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            options.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            options += [f"--{flag}", str(value)]
+    return options
 
 
 def _drained(settings: Settings) -> int:

@@ -47,11 +47,6 @@ def start(
         champion = store.bundles.pointer()
         if champion is None:
             raise CommandError("there is no champion to compare with: crp train")
-        if mode is Mode.SPLIT:
-            raise CommandError(
-                "no scorer asks for an applicant's arm yet, so a split would send everybody to the champion: "
-                "use --mode shadow"
-            )
         started = store.start(
             Experiment(
                 id=name,

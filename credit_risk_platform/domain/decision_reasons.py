@@ -35,7 +35,8 @@ def reasons_of(bundle: ModelBundle, frame: FeatureTable, decided: Decided, polic
 def _of_model(bundle: ModelBundle, frame: FeatureTable, policy: Policy) -> pa.Array:
     """LIST<VARCHAR> (m,): against those approved just below the cut-off, the lowest passing ones."""
     explainer = bundle.explainer_at(policy.approve_below)
-    return principal_reasons(explainer.contributions(frame), explainer.features, policy.reason_codes, AT_MOST)
+    missing = np.column_stack([frame.missing(feature) for feature in explainer.features])
+    return principal_reasons(explainer.contributions(frame), explainer.features, policy.reason_codes, AT_MOST, missing)
 
 
 def _listed(rows: np.ndarray, texts: pa.Array, refused: np.ndarray, inquiries: str | None) -> pa.Array:

@@ -48,11 +48,13 @@ DECLINED_SCHEMA = pa.schema(
         ("decided_at", pa.timestamp("us")),
         ("policy_version", pa.string()),
         ("points", pa.float64()),
+        ("by_score", pa.bool_()),
         ("reasons", pa.list_(pa.string())),
         ("reason_texts", pa.list_(pa.string())),
     ]
 )
-"""What a notice is made of; `reason_texts` stand in the order of `reasons`, null where a code has no approved text."""
+"""What a notice is made of. `by_score`: the PD alone would have declined; else a hard rule did. `reason_texts` stand in
+the order of `reasons`, null where a code has no approved text."""
 
 
 class NoticeError(ValueError):
@@ -93,8 +95,7 @@ and in your credit record. It can change when that information changes.
 Your credit score: {score_points}
 Date of the score: {decided_on}
 Scores range from {score_low}, the highest risk, to {score_high}, the lowest.
-Key factors that adversely affected your credit score, the strongest first:
-{reason_lines}
+{factor_lines}
 
 You may ask us within 60 days for a person to look at this decision, and for a free copy of the information that it
 rests on. If that information is wrong, tell us and we will decide anew.
@@ -107,6 +108,8 @@ because the applicant has in good faith exercised any right under the Consumer C
 )
 """The template in force. A changed word is a new version; earlier ones stay in `TEMPLATES`, so old notices rebuild."""
 TEMPLATES = {template.version: template for template in (TEMPLATE,)}
+KEY_FACTORS = "Key factors that adversely affected your credit score, the strongest first:\n"
+NO_FACTORS = "This decision does not rest on the score: the reasons above led to it whatever the score was."
 
 
 def score_range() -> tuple[int, int]:
@@ -132,20 +135,20 @@ def notices(declined: pa.Table, template: Template = TEMPLATE) -> pa.Table:
         "score_low": pa.repeat(low, declined.num_rows),
         "score_high": pa.repeat(high, declined.num_rows),
     }
-    return pa.table([*_in_order(columns), _text(columns, template)], schema=NOTICE_SCHEMA)
+    text = _text(columns, declined["by_score"], template)
+    return pa.table([*_in_order(columns), text], schema=NOTICE_SCHEMA)
 
 
 def _in_order(columns: dict[str, pa.ChunkedArray]) -> list[pa.ChunkedArray]:
     return [columns[field.name] for field in NOTICE_SCHEMA if field.name != "text"]
 
 
-def _text(columns: dict[str, pa.ChunkedArray], template: Template) -> pa.ChunkedArray:
+def _text(columns: dict[str, pa.ChunkedArray], by_score: pa.ChunkedArray, template: Template) -> pa.ChunkedArray:
     lines = pc.binary_join_element_wise("- ", pc.binary_join(columns["reason_texts"], "\n- "), "")
     fields = {name: column.cast(pa.string()) for name, column in columns.items() if not name.startswith("reason")}
-    pieces = [
-        pa.scalar(part) if place % 2 == 0 else (fields | {"reason_lines": lines})[part]
-        for place, part in enumerate(template.parts)
-    ]
+    fields["reason_lines"] = lines
+    fields["factor_lines"] = pc.if_else(by_score, pc.binary_join_element_wise(KEY_FACTORS, lines, ""), NO_FACTORS)
+    pieces = [pa.scalar(part) if place % 2 == 0 else fields[part] for place, part in enumerate(template.parts)]
     return pc.binary_join_element_wise(*pieces, "")
 
 

@@ -175,8 +175,7 @@ class Policy:
 
     def known_reasons(self, features: Iterable[str]) -> tuple[str, ...]:
         """Every code a decision on a model of these features may give: those of the features and of the rules."""
-        scored = {self.reason_codes.features[feature] for feature in features if feature in self.reason_codes.features}
-        return tuple(sorted(scored | {rule.reason for rule in self.rules}))
+        return tuple(sorted(self.reason_codes.of(features) | {rule.reason for rule in self.rules}))
 
     def decide(self, frame: FeatureTable, pd: np.ndarray) -> Decided:
         """The decision on each row of `frame` with its `pd` (n,). Raises `PolicyError` for a feature it lacks."""

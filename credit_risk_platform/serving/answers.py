@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
 from credit_risk_platform.adapters.bundles import BundleStore
@@ -98,16 +100,26 @@ class ModelVersions:
         return self._known.get(sha, sha[:12])
 
 
-def made(scored: pa.Table, bundle: ModelBundle, policy: Policy, version: str) -> list[Answer]:
-    """Answers to score rows (`SCORE_SCHEMA`), in their order."""
-    frame = FeatureTable.from_inputs(
-        scored["numeric_inputs"].combine_chunks(), scored["categorical_inputs"].combine_chunks(), bundle.features
-    )
+def made(scored: pa.Table, bundles: Sequence[ModelBundle], policy: Policy, versions: ModelVersions) -> list[Answer]:
+    """Answers to score rows (`SCORE_SCHEMA`), in their order; each row was scored by one of `bundles`."""
+    named = {bundle.sha256: versions.of(bundle.sha256) for bundle in bundles}
     shown = scored.drop_columns(["numeric_inputs", "categorical_inputs"]).to_pylist()
     return [
-        answer(row, identity, version, policy, "decline" if declined else "approve")
-        for row, identity, declined in zip(shown, score_ids(scored), declined_by_rules(frame), strict=True)
+        answer(row, identity, named[row["bundle_sha"]], policy, "decline" if declined else "approve")
+        for row, identity, declined in zip(shown, score_ids(scored), _declined(scored, bundles), strict=True)
     ]
+
+
+def _declined(scored: pa.Table, bundles: Sequence[ModelBundle]) -> np.ndarray:
+    """Mask (n,) of the rows that the plain rules would decline."""
+    declined = np.zeros(scored.num_rows, dtype=bool)
+    for bundle in bundles:  # their inputs need not be the same
+        own = pc.equal(scored["bundle_sha"], bundle.sha256).to_numpy()
+        if own.any():
+            rows = scored if own.all() else scored.filter(pa.array(own))
+            numeric, categorical = (rows[f"{kind}_inputs"].combine_chunks() for kind in ("numeric", "categorical"))
+            declined[own] = declined_by_rules(FeatureTable.from_inputs(numeric, categorical, bundle.features))
+    return declined
 
 
 def answer(row: dict[str, Any], identity: str, version: str, policy: Policy, baseline: str | None) -> Answer:

@@ -38,9 +38,10 @@ class Follower:
         await asyncio.wait([task])
         if error := task.exception():
             self.metrics.refresh_failures.inc()
-            trouble = str(error) if isinstance(error, NotReadyError) else f"{type(error).__name__}: {error}"
+            told = isinstance(error, NotReadyError)  # else it is nobody's business but the log's
+            trouble = str(error) if told else f"the champion cannot be loaded ({type(error).__name__}): see the log"
             if trouble != self.trouble:
-                log.error("the champion cannot be used: %s", trouble)
+                log.error("the champion cannot be used: %s", error)
             self.trouble = trouble
         self.metrics.ready.set(self.ready)
 
@@ -59,7 +60,7 @@ class Follower:
             "policy_version": self.scorer.policy(today()).version,
         }
         self.metrics.champion(*self.told.values())
-        self.ready, self.trouble = True, ""
+        self.ready, self.trouble = True, self.scorer.trouble
 
 
 def now() -> datetime:

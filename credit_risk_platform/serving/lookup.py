@@ -12,6 +12,7 @@ from credit_risk_platform.serving.answers import Answer
 from credit_risk_platform.serving.champion import Follower
 from credit_risk_platform.serving.drain import answered
 from credit_risk_platform.serving.pending import Pending
+from credit_risk_platform.serving.segments import DamagedSegmentError, read
 from credit_risk_platform.serving.spool import Spool
 
 MOST_FILES = 8
@@ -54,8 +55,8 @@ class Lookup:
         """A score that another process has answered and not yet drained."""
         for path in spools.latest(self.spool.folder, MOST_FILES):
             try:
-                segment = spools.read(path)
-            except FileNotFoundError:  # drained this moment
+                segment = read(path)
+            except (FileNotFoundError, DamagedSegmentError):  # drained this moment, or of no use
                 continue
             if segment is not None:
                 scores = answered(segment).scores

@@ -33,6 +33,7 @@ from credit_risk_platform.serving.values import WrongValueError, typed
 MOST_ITEMS = 10_000
 """Applications of one batch call."""
 MADE_ID = "made-"
+_OURS = "wrong_value"
 EXAMPLE = {field.name: field.example for field in FIELDS.values() if field.example is not None}
 FULLER_EXAMPLE = {
     "id": "A-2026-000123", "customer_id": "CUST_12345", "application_date": "2026-06-30", "loan_amnt": 12000,
@@ -68,7 +69,7 @@ def _validator(field: Field) -> PlainValidator:
                     "wrong-step", f"{field.name} is no multiple of {field.multiple_of:g}.", "Round the value."
                 )
         except WrongValueError as error:
-            raise PydanticCustomError("wrong_value", "{detail}", vars(error)) from error
+            raise PydanticCustomError(_OURS, "{detail}", vars(error)) from error
         return {field.name: found}
 
     return PlainValidator(check)
@@ -167,9 +168,11 @@ def _nobody(found: Row) -> list[FieldError]:
 
 
 def _errors(error: ValidationError, prefix: str) -> list[FieldError]:
-    ours = [one for one in error.errors(include_url=False, include_input=False) if one["type"] == "wrong_value"]
-    others = field_errors(error, FIELDS, prefix)
+    """Our own faults in our words, pydantic's in those of `problems`."""
+    found = error.errors(include_url=False, include_input=False)
     return [
         FieldError(field=f"{prefix}{one['loc'][0]}", **{part: one["ctx"][part] for part in ("code", "detail", "fix")})
-        for one in ours
-    ] + [one for one in others if one.code != "wrong-value"]
+        if one["type"] == _OURS
+        else general
+        for one, general in zip(found, field_errors(error, FIELDS, prefix), strict=False)
+    ]

@@ -1,37 +1,29 @@
 """Scores between their answer and the ledger: files of this process that survive its death.
 
-A record is written before its answer leaves: 4 bytes mark, 4 bytes CRC-32, 8 bytes length, then an Arrow stream. The
-first record of a segment is the stamp as JSON. What follows a torn record was never answered and is not read. A process
-holds a `flock` on its folder while it lives; what a dead one left is taken up by any other.
+A record (`segments.py`) is written before its answer leaves. A process holds a `flock` on its folder while it lives;
+what a dead one left is taken up by any other.
 """
 
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import shutil
-import struct
 import threading
 import time
 import uuid
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from credit_risk_platform.adapters.ledger_writer import Stamp
+from credit_risk_platform.serving.segments import encoded, record, stamped
 
-RECEIVED = "call.received_at"
 MOST_BYTES = 64 * 1024 * 1024
 """Size at which a segment is closed even if nobody has asked for it."""
-_HEAD = struct.Struct(">4sIQ")
-_MARK = b"CRP1"
 _OWNER = "owner.lock"
 _OPEN, _CLOSED, _REFUSED = ".open", ".segment", ".refused"
 
@@ -43,15 +35,6 @@ class Depth:
     rows: int
     bytes: int
     age: float
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A closed file with all its rows. `stamp.known_at` is when its last row was received, at every reading."""
-
-    path: Path
-    stamp: Stamp
-    rows: pa.Table
 
 
 class Spool:
@@ -71,13 +54,13 @@ class Spool:
 
         Raises `OSError`; then none of the rows is kept.
         """
-        payload = _encoded(rows)
+        payload = encoded(rows)
         with self._lock:
-            path = self._opened()
             try:
+                path = self._opened()
                 self._write(payload)
             except OSError:
-                self._close()  # nothing may follow a torn record: the next one begins a new file
+                self._give_up()
                 raise
             rows_so_far, size, since = self._waiting.get(path, (0, 0, time.monotonic()))
             self._waiting[path] = (rows_so_far + rows.num_rows, size + len(payload), since)
@@ -119,16 +102,24 @@ class Spool:
             path = self.own / f"{self._number:08d}{_OPEN}"
             self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             self._size = 0
-            self._write(_stamp_record(self.stamp))
+            self._write(stamped(self.stamp))
         return self.own / f"{self._number:08d}{_CLOSED}"
 
     def _write(self, payload: bytes) -> None:
         assert self._file is not None
-        record = memoryview(_HEAD.pack(_MARK, zlib.crc32(payload), len(payload)) + payload)
-        while record:
-            record = record[os.write(self._file, record) :]
+        whole = memoryview(record(payload))
+        left = whole
+        while left:
+            left = left[os.write(self._file, left) :]
         os.fdatasync(self._file)
-        self._size += _HEAD.size + len(payload)
+        self._size += len(whole)
+
+    def _give_up(self) -> None:
+        """Nothing may follow a torn record: what is there of it goes, and the next one begins a new file."""
+        if self._file is not None:
+            with suppress(OSError):
+                os.ftruncate(self._file, self._size)
+            self._close()
 
     def _close(self) -> None:
         if self._file is not None:
@@ -139,8 +130,14 @@ class Spool:
 
 
 def put_aside(segment: Path) -> None:
-    """A segment the ledger refuses: kept, out of the way of the others, until `retry` is asked for."""
-    segment.rename(segment.with_suffix(_REFUSED))
+    """A segment the ledger refuses: kept, out of the way of the others, until a retry is asked for."""
+    if segment.suffix != _REFUSED:
+        segment.rename(segment.parent.with_name(f"{segment.parent.name}-{segment.stem}{_REFUSED}"))
+
+
+def refused(folder: Path) -> list[Path]:
+    """Segments that were put aside, of all processes."""
+    return sorted(folder.glob(f"*{_REFUSED}"))
 
 
 @contextmanager
@@ -149,16 +146,16 @@ def orphans(folder: Path, *, retry: bool = False) -> Iterator[list[Path]]:
 
     With `retry`, those that were put aside are among them.
     """
-    ends = (_OPEN, _REFUSED) if retry else (_OPEN,)
     held: dict[Path, int] = {}
     try:
         for place in sorted(folder.iterdir()) if folder.is_dir() else ():
             handle = _locked(place)
             if handle is not None:
                 held[place] = handle
-                for left in (file for end in ends for file in place.glob(f"*{end}")):
+                for left in place.glob(f"*{_OPEN}"):
                     left.rename(left.with_suffix(_CLOSED))
-        yield [segment for place in held for segment in sorted(place.glob(f"*{_CLOSED}"))]
+        left_behind = [segment for place in held for segment in sorted(place.glob(f"*{_CLOSED}"))]
+        yield left_behind + (refused(folder) if retry else [])
     finally:
         for place, handle in held.items():
             _leave(place, handle)
@@ -167,54 +164,10 @@ def orphans(folder: Path, *, retry: bool = False) -> Iterator[list[Path]]:
 def latest(folder: Path, at_most: int) -> list[Path]:
     """The files of all processes that were written to last, open ones included: for looking only."""
     found = []
-    for file in folder.glob("*/[0-9]*"):
+    for file in (*folder.glob("*/[0-9]*"), *refused(folder)):
         with suppress(FileNotFoundError):  # drained, or closed and renamed, this moment
             found.append((file.stat().st_mtime_ns, file))
     return [file for _, file in sorted(found, reverse=True)[:at_most]]
-
-
-def read(path: Path) -> Segment | None:
-    """A segment up to its first torn record; `None` when nothing in it was ever answered."""
-    records = _records(path.read_bytes())
-    stamp = next(records, None)
-    tables = [pa.ipc.open_stream(record).read_all() for record in records]
-    if stamp is None or not tables:
-        return None
-    rows = pa.concat_tables(tables, promote_options="default").combine_chunks()
-    return Segment(path, replace(_stamp(stamp), known_at=pc.max(rows[RECEIVED]).as_py()), rows)
-
-
-def part(rows: pa.Table, prefix: str) -> pa.Table:
-    """The columns `<prefix>.<name>` as `<name>`."""
-    names = [name for name in rows.column_names if name.startswith(f"{prefix}.")]
-    return rows.select(names).rename_columns([name.removeprefix(f"{prefix}.") for name in names])
-
-
-def _records(data: bytes) -> Iterator[bytes]:
-    view, at = memoryview(data), 0
-    while at + _HEAD.size <= len(data):
-        mark, checksum, length = _HEAD.unpack_from(view, at)
-        payload = view[at + _HEAD.size : at + _HEAD.size + length]
-        if mark != _MARK or len(payload) < length or zlib.crc32(payload) != checksum:
-            return
-        yield bytes(payload)  # a copy, so that its buffers are aligned
-        at += _HEAD.size + length
-
-
-def _encoded(rows: pa.Table) -> bytes:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, rows.schema) as writer:
-        writer.write_table(rows.combine_chunks())
-    return sink.getvalue().to_pybytes()
-
-
-def _stamp_record(stamp: Stamp) -> bytes:
-    return json.dumps({**vars(stamp), "known_at": stamp.known_at.isoformat()}).encode()
-
-
-def _stamp(record: bytes) -> Stamp:
-    told = json.loads(record)
-    return Stamp(**{**told, "known_at": datetime.fromisoformat(told["known_at"])})
 
 
 def _claimed(folder: Path) -> tuple[Path, int]:
@@ -246,6 +199,6 @@ def _locked(place: Path) -> int | None:
 
 def _leave(place: Path, handle: int) -> None:
     """Give a folder up; without segments it goes."""
-    if not any(file.suffix in (_OPEN, _CLOSED, _REFUSED) for file in place.iterdir()):
+    if not any(file.suffix in (_OPEN, _CLOSED) for file in place.iterdir()):
         shutil.rmtree(place)
     os.close(handle)

@@ -83,7 +83,7 @@ def _text(column: Column, value: Any) -> str | None:
         raise WrongValueError(
             "wrong-length", f"{column.name} is longer than {MOST_CHARACTERS} characters.", "Send a shorter text."
         )
-    if not re.match(PLAIN_TEXT, value):
+    if not re.fullmatch(PLAIN_TEXT, value):
         raise WrongValueError("wrong-format", f"{column.name} holds control characters.", "Send plain text.")
     text = value.strip(" ")
     if text not in BLANKS:
@@ -97,7 +97,7 @@ def _day(column: Column, value: Any, today: date) -> date:
     if not isinstance(value, str):
         raise _wrong_type(column)
     pattern = MONTH_TEXT if column.kind is Kind.MONTH else DAY_TEXT
-    if not re.match(pattern, value) or not value.isascii() or value.endswith("\n"):
+    if not re.fullmatch(pattern, value) or not value.isascii():
         raise WrongValueError("wrong-format", f"{column.name} is not a date we can read.", _spelling(column))
     impossible = WrongValueError(
         "impossible-date",
@@ -118,7 +118,7 @@ def _day(column: Column, value: Any, today: date) -> date:
 
 
 def _whole(column: Column, value: Any) -> int:
-    if column.kind is Kind.TERM and isinstance(value, str) and re.match(TERM_TEXT, value) and value.isascii():
+    if column.kind is Kind.TERM and isinstance(value, str) and re.fullmatch(TERM_TEXT, value) and value.isascii():
         value = int(value.removesuffix("months"))
     number = _number(column, value)
     if isinstance(number, float) and not number.is_integer():
@@ -127,7 +127,7 @@ def _whole(column: Column, value: Any) -> int:
 
 
 def _number(column: Column, value: Any) -> int | float:
-    if column.kind is Kind.PERCENT and isinstance(value, str) and re.match(PERCENT_TEXT, value) and value.isascii():
+    if column.kind is Kind.PERCENT and isinstance(value, str) and re.fullmatch(PERCENT_TEXT, value) and value.isascii():
         value = float(value.rstrip("% "))
     if isinstance(value, str) or not isinstance(value, int | float):
         raise _wrong_type(column)

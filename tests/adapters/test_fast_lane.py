@@ -133,6 +133,7 @@ def test_the_command_scores_serves_metrics_tells_dagster_and_ends_on_ctrl_c(stre
     environment = os.environ | {
         "KAFKA_BOOTSTRAP_SERVERS": stream.settings.kafka_bootstrap_servers,
         "CRP_KAFKA_GROUP": stream.settings.kafka_group,
+        "CRP_POLICY_FOLDER": str(stream.settings.policy_folder),
     }
     with subprocess.Popen(
         [sys.executable, *command, "--metrics-port", str(port)],

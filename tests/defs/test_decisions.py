@@ -108,8 +108,8 @@ def test_the_page_shows_mix_paths_and_reasons(book: Book, first: dg.ExecuteInPro
         counts[outcome] = int(n)
     assert list(counts) == ["approve", "refer", "decline"]
     assert sum(counts.values()) == shown["dagster/row_count"] == LOANS
-    assert "rule D01" in shown["paths"]
-    assert "PD below 15.5 %" in shown["paths"]
+    assert "| approve | auto | PD below 15.5 % |" in shown["paths"]
+    assert "| decline | auto | PD from 25.0 % on, rule D01 and R02 |" in shown["paths"]
     assert "AA04" in shown["reasons"]
     assert metadata(first, Gold.REFERRAL_QUEUE)["dagster/row_count"] == counts["refer"]
 

@@ -22,6 +22,7 @@ from credit_risk_platform.adapters.warehouse.base import Select
 from credit_risk_platform.catalog import PORTFOLIO_DAYS, Gold, Models
 from credit_risk_platform.defs.scoring.assets import portfolio_scores
 from credit_risk_platform.upstream import upstream_provenance
+from tests.policy_book import write_policy
 from tests.scoring_book import BANDS, DAY, Book, applications, crown, make_book, train, write_marts, write_policies
 
 LOANS = 1_500
@@ -204,6 +205,26 @@ def test_without_marts_the_failure_says_what_to_materialise(
     with pytest.raises(dg.Failure, match=r"materialise gold/risk_bands \(the marts\) first"):
         run(empty, instance)
     empty.close()
+
+
+def test_a_champion_from_before_there_were_decisions_says_what_to_materialise(
+    book: Book, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    old = replace(book, bundles=type(book.bundles)(tmp_path))
+    crown(old, replace(train(book), background=None))
+    with pytest.raises(dg.Failure, match="trained before decisions came; materialise models/champion again"):
+        run(old, instance)
+    assert not book.warehouse.exists(SCORES)
+
+
+def test_a_policy_over_what_the_champion_does_not_read_is_named(book: Book, instance: dg.DagsterInstance) -> None:
+    over_ltv = {"code": "R1", "feature": "ltv", "op": ">", "value": 1, "decision": "refer", "reason": "AA12"}
+    write_policy(book.policies.folder, rules=[over_ltv])
+    try:
+        with pytest.raises(dg.Failure, match="rule R1 reads ltv, which is no input of the model that scores"):
+            run(book, instance)
+    finally:
+        write_policies(book, [("2007.1", date(2007, 1, 1), BANDS)])
 
 
 def test_a_day_before_the_first_policy_is_refused_in_words(book: Book, instance: dg.DagsterInstance) -> None:

@@ -21,6 +21,7 @@ ROW = {
     "decided_at": datetime(2026, 2, 10, 23, 59, 59, 7),
     "policy_version": "2007.1",
     "points": 518.4999,
+    "by_score": True,
     "reasons": ["AA04", "AA01"],
     "reason_texts": ["Debts too high for income", "Income insufficient for amount of credit requested"],
 }
@@ -49,6 +50,14 @@ def test_the_notice_says_what_was_decided_why_and_by_which_score():
     assert lines[factors + 1 : factors + 3] == reasons
 
 
+def test_a_decline_by_a_hard_rule_alone_blames_the_rule_and_not_the_score():
+    (text,) = made(ROW | {"by_score": False})["text"].to_pylist()
+    assert text.count("- Debts too high for income") == 1
+    assert "This decision does not rest on the score" in text
+    assert "Key factors" not in text
+    assert "Your credit score: 518" in text
+
+
 def test_it_is_due_thirty_days_after_the_decision():
     """2026-02-10 and 30 days: February has 28, so 2026-03-12."""
     (notice,) = made(ROW).to_pylist()
@@ -73,7 +82,7 @@ def test_the_same_rows_and_template_give_the_same_bytes_and_another_template_oth
 def test_nothing_about_the_person_but_the_token():
     personal = {"name", "customer_id", "address", "income", "loan_id", "zip_code", "age"}
     assert not personal & set(NOTICE_SCHEMA.names)
-    assert set(TEMPLATE.parts[1::2]) <= {*NOTICE_SCHEMA.names, "reason_lines"}
+    assert set(TEMPLATE.parts[1::2]) <= {*NOTICE_SCHEMA.names, "reason_lines", "factor_lines"}
 
 
 @pytest.mark.parametrize(

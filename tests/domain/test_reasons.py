@@ -85,6 +85,25 @@ def test_ties_go_by_code_and_rounding_is_no_reason():
     assert told.to_pylist() == [["AA01", "AA04", "AA10", "AA21"], []]
 
 
+def test_nobody_is_told_of_a_value_he_never_gave():
+    rows = [
+        {**row, "code_when_missing": {"purpose": "AA27", "bankruptcies": None}.get(row["feature"], row["code"])}
+        for row in table().to_pylist()
+    ]
+    text = {"feature": None, "code": "AA27", "text": "Credit application incomplete", "code_when_missing": None}
+    told = pa.Table.from_pylist([*rows, {"reason_version": "2007.1", "hmda_code": 7, **text}])
+    approved = ReasonCodes.from_rows(told, "2007.1")
+    #                      income amount dti  inq. bankr. purp. history
+    against = np.array([[0.0, 0.0, 0.2, 0.0, 0.5, 0.3, 0.0], [0.0, 0.0, -0.1, 0.0, 0.5, 0.0, 0.0]])
+    missing = np.zeros(against.shape, dtype=bool)
+    missing[:, [4, 5]] = True
+    found = principal_reasons(against, FEATURES, approved, missing=missing).to_pylist()
+    # The purpose that was not stated is an incomplete application; a bankruptcy that is not on record is no reason,
+    # and where nothing else speaks against the applicant, what is missing does.
+    assert found == [["AA27", "AA04"], ["AA27"]]
+    assert approved.of(FEATURES) == {"AA01", "AA04", "AA10", "AA17", "AA21", "AA24", "AA27"}
+
+
 def test_no_rows_give_no_reasons():
     assert principal_reasons(np.empty((0, 7)), FEATURES, codes()).to_pylist() == []
 

@@ -90,6 +90,7 @@ def test_applications_computed_from_bronze_rows_equal_the_mart(application, bron
     computed = application.compute({"synthetic_loans": loans}, macro)
     assert computed.num_rows == LOANS
     assert differences(stored("gold.application_features", loans), computed.sort_by("loan_id"), "loan_id") == ()
+    assert application.compute({"synthetic_loans": loans.slice(0, 0)}, macro).num_rows == 0
 
 
 def test_an_application_that_tells_nothing_of_its_outcome_has_the_same_features(application, bronze) -> None:

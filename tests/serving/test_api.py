@@ -66,6 +66,10 @@ WRONG = [
     ({"earliest_cr_line": "2011-02-30"}, "earliest_cr_line", "impossible-date", "Correct"),
     ({"term": "36"}, "term", "wrong-type", "36 months"),
     ({"purpose": "a\x00b"}, "purpose", "wrong-format", "plain"),
+    ({"purpose": "car\n"}, "purpose", "wrong-format", "plain"),
+    ({"term": "36 months\n"}, "term", "wrong-type", "36 months"),
+    ({"dti": "1.5%\n"}, "dti", "wrong-type", "10.65%"),
+    ({"earliest_cr_line": "Dec-2011\n"}, "earliest_cr_line", "wrong-format", "Dec-2011"),
     ({"customer_id": None}, "customer_id", "missing", "id"),
 ]
 

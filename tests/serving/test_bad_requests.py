@@ -191,7 +191,8 @@ def test_no_secret_and_no_applicant_is_left_in_any_file(client, settings, caplog
     assert post(client, body).status_code == 200
     assert post(client, {**body, "annual_income": -81_234.56}).status_code == 422
     key = client.headers["X-API-Key"]
-    time.sleep(2.5)  # spooled and drained
+    while client.get("/readyz").json()["waiting_for_ledger"]:
+        time.sleep(0.05)
     written = everything_written(settings.home)
     for secret in (key.split("_")[2], "CUST-NEVER-TO-BE-SEEN"):
         assert secret not in written

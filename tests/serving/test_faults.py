@@ -17,8 +17,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from credit_risk_platform.adapters.kafka_ports import free_port
 from credit_risk_platform.domain.bundle import ModelBundle
-from tests.api_book import PREDICT, api, client_of, free_port, lake, processes, rows, wait_until, wish
+from tests.api_book import PREDICT, api, client_of, lake, processes, rows, wait_until, wish
 from tests.scoring_book import crown, open_book, train
 from tests.stream_book import INTAKE_SQL, new_home
 
@@ -71,7 +72,7 @@ def drain(home: Path) -> str:
 
 
 def test_every_answer_of_a_killed_process_is_in_the_ledger_once(tmp_path: Path) -> None:
-    home, port = new_home(tmp_path / "home"), free_port()
+    home, port = new_home(tmp_path / "home"), free_port("127.0.0.1")
     with processes(home, port) as server, client_of(home, port) as client:
         load = Load(client)
         with load.running():
@@ -91,7 +92,7 @@ def test_every_answer_of_a_killed_process_is_in_the_ledger_once(tmp_path: Path) 
 
 
 def test_two_processes_share_the_port_and_one_of_them_may_die_beside_the_other(tmp_path: Path) -> None:
-    home, port = new_home(tmp_path / "home"), free_port()
+    home, port = new_home(tmp_path / "home"), free_port("127.0.0.1")
     with processes(home, port, "--workers", "2") as server, client_of(home, port) as client:
         spool = home / "api" / "spool"
         wait_until(lambda: len(list(spool.iterdir())) == 2)

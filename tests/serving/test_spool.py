@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from credit_risk_platform.adapters.api_sink import ApiSink
 from credit_risk_platform.adapters.application_scorer import ApplicationScorer
+from credit_risk_platform.adapters.ledger import LedgerError
 from credit_risk_platform.adapters.ledger_writer import Stamp
 from credit_risk_platform.adapters.tokens import TokenKey
 from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
-from credit_risk_platform.serving import engine, spool
+from credit_risk_platform.serving import engine, segments, spool
 from credit_risk_platform.serving.drain import drain_orphans, take
 from credit_risk_platform.serving.rows import FULL_SCHEMA, bronze_rows
 from credit_risk_platform.serving.schemas import read
@@ -37,7 +38,7 @@ def record(*numbers: int) -> pa.Table:
 
 
 def events(path: Path) -> list[str]:
-    segment = spool.read(path)
+    segment = segments.read(path)
     return segment.rows["call.event_id"].to_pylist() if segment else []
 
 
@@ -57,8 +58,9 @@ def test_a_torn_or_damaged_record_and_what_follows_is_not_read_and_what_went_bef
         data[torn] ^= 0xFF
     path.write_bytes(data if flip else data[:torn])
     assert events(path) == ["1", "2"]
-    segment = spool.read(path)
+    segment = segments.read(path)
     assert segment is not None
+    assert segment.damaged == (whole if flip else None)  # cut off: never answered; changed: told, and kept
     assert segment.stamp == Stamp(NOON + timedelta(seconds=2), *list(vars(STAMP).values())[1:])
     kept.close()
 
@@ -152,3 +154,22 @@ def test_what_the_ledger_refuses_is_kept_and_keeps_nothing_else_waiting(
     assert drain_orphans(ApiSink(warehouse, FULL_SCHEMA), tmp_path) == 1
     (refused,) = spool.latest(tmp_path, 9)
     assert events(refused) == ["bent"]
+    with pytest.raises(LedgerError, match="stands in the ledger"):  # an operator is told why
+        drain_orphans(ApiSink(warehouse, FULL_SCHEMA), tmp_path, retry=True)
+    assert spool.refused(tmp_path) == [refused]
+
+
+def test_a_damaged_file_gives_what_can_be_read_of_it_and_is_not_thrown_away(
+    warehouse: DuckLakeWarehouse, tmp_path: Path
+) -> None:
+    kept = Spool(tmp_path, STAMP)
+    kept.append(scored(warehouse, 6))
+    kept.append(scored(warehouse, 7))
+    (path,) = kept.closed()
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    os.close(kept._owner)
+    drain_orphans(ApiSink(warehouse, FULL_SCHEMA), tmp_path)
+    found = "select sent_interest_rate from bronze.api_requests join bronze.raw_applications using (event_id)"
+    incomes = [f"{found} where annual_inc = {40_000 + number}" for number in (6, 7)]
+    assert [len(rows(warehouse, sql)) for sql in incomes] == [1, 0]
+    assert len(spool.refused(tmp_path)) == 1

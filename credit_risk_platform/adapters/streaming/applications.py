@@ -38,7 +38,8 @@ class ApplicationScoring:
         if not accepted.num_rows:
             return Prepared(traced=_NOTHING)
         self.scorer.refresh()
-        scored = _with_message(self.scorer.score(accepted, context.now.date()), accepted)
+        one = self.scorer.snapshot()
+        scored = _with_message(one.score(accepted, context.now.date()), accepted)
         staged = {
             "scored_messages": ledger_writer.hashed(scored.to_batches(), context.stamp, STREAM_SCHEMA),
             "scored": Select(_ONE_PER_SCORE),
@@ -47,7 +48,7 @@ class ApplicationScoring:
             traced=Select(_TRACED),
             staged=staged | {"asked": accepted.select(["partition", "offset", "kafka_time", "event_id", "event_time"])},
             write=lambda transaction: _write(transaction, context, self.ledger_tail),
-            bundle_sha=scored["bundle_sha"][0].as_py(),
+            bundle_sha=one.scorer.bundle.sha256,
         )
 
 

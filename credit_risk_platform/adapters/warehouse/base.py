@@ -81,11 +81,19 @@ class Workspace(Protocol):
 class Transaction(Workspace, Writer, Protocol):
     """Several writes that become visible together or not at all."""
 
-    before: str
-    """Identifier of the state it writes upon; no other writer changes that while it lasts."""
-    after: str | None
-    """Identifier of the state its commit made; `None` until then. While a later transaction's `before` equals it,
-    nobody else has written in between, and what this one knew is still true."""
+    @property
+    def before(self) -> str:
+        """Identifier of the state it writes upon; no other writer changes that while it lasts. Ask before you write."""
+        ...
+
+    @property
+    def after(self) -> str | None:
+        """Identifier of the state its commit made; `None` until then, and where nobody asked for `before`, or nothing
+        was appended.
+
+        While a later transaction's `before` equals it, nobody has written in between: what this one knew is true still.
+        """
+        ...
 
     def append(self, table: str, rows: Rows) -> int:
         """Insert `rows` as they are: for a caller that has made sure, in this transaction, that they are new.

@@ -94,9 +94,8 @@ class DuckLakeWarehouse:
                     transaction.stage(name, rows)
             with self.lock.held():
                 with _all_or_nothing(cursor):
-                    transaction.before = self._latest()
                     yield transaction
-                transaction.after = self._latest()
+                transaction.committed()
 
     def replace_table(self, table: str, rows: Rows) -> int:
         with self.transaction() as transaction:
@@ -181,12 +180,6 @@ class DuckLakeWarehouse:
             yield cursor
         finally:
             cursor.close()
-
-    def _latest(self) -> str:
-        """`snapshot`, for one who holds the writer lock: straight from the catalog, and hundreds of times as quick."""
-        assert self._keepalive is not None
-        (found,) = self._keepalive.execute("select max(snapshot_id) from ducklake_snapshot").fetchone()
-        return str(found)
 
     def _open(self) -> duckdb.DuckDBPyConnection:
         with self._opening:

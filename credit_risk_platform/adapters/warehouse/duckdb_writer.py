@@ -24,12 +24,30 @@ _WIDE = ("HUGEINT", "UHUGEINT")
 class DuckLakeTransaction:
     """Implements `Transaction`. Handed out by `DuckLakeWarehouse.transaction`, never made by a room."""
 
-    after: str | None
-
     def __init__(self, cursor: duckdb.DuckDBPyConnection) -> None:
-        self.before, self.after = "", None
         self._cursor = cursor
+        self._before: str | None = None
+        self._after: str | None = None
+        self._appended = 0
         self._staged: set[str] = set()
+
+    @property
+    def before(self) -> str:
+        if self._before is None:
+            self._before = str(_first(self._cursor.execute("select id from lake.current_snapshot()")))
+        return self._before
+
+    @property
+    def after(self) -> str | None:
+        return self._after
+
+    def committed(self) -> None:
+        """Called once the commit went through, still under the writer lock, so it made the next snapshot if it wrote.
+
+        Where that is not sure it stays unsaid: nobody may take another one's commit for this.
+        """
+        if self._before is not None and self._appended:
+            self._after = str(int(self._before) + 1)
 
     def query(self, sql: str, params: Sequence[Any] = ()) -> pa.Table:
         return self._cursor.execute(sql, list(params)).to_arrow_table()
@@ -66,12 +84,14 @@ class DuckLakeTransaction:
         else:
             source, own = self._source(rows)
         try:
-            return _first(self._cursor.execute(f"insert into {table} by name {source}", own))
+            count = _first(self._cursor.execute(f"insert into {table} by name {source}", own))
         except (duckdb.CatalogException, duckdb.BinderException):
             # No such table, or no such column in it: looked into only now, as it would cost a small batch its time.
             source, own = self._prepared(table, rows)
             self._add_new_columns(table, source, own)
-            return _first(self._cursor.execute(f"insert into {table} by name {source}", own))
+            count = _first(self._cursor.execute(f"insert into {table} by name {source}", own))
+        self._appended += count
+        return count
 
     def append_missing(self, table: str, rows: Rows, keys: Sequence[str]) -> int:
         source, own = self._prepared(table, rows, keys)

@@ -27,7 +27,7 @@ DECISION_SPECS = [
         description="A fraud signal turns approvals into referrals and does nothing else; nothing eases a decision."),
     dg.AssetCheckSpec("cutoffs_as_published", asset=Gold.DECISIONS, blocking=True,
         description="Where no rule fired, the decision follows from the PD and the cut-offs of its policy version."),
-    dg.AssetCheckSpec("reasons_arescored_factors", asset=Gold.DECISIONS, blocking=True,
+    dg.AssetCheckSpec("reasons_are_scored_factors", asset=Gold.DECISIONS, blocking=True,
         description="Every reason belongs to an input of the model that scored, or to a rule of the policy."),
     dg.AssetCheckSpec("reason_drift", asset=Gold.DECISIONS,
         description="The reasons given this week resemble those of the four weeks before (PSI, warns from 0.10)."),
@@ -49,9 +49,7 @@ def known_reasons(bundles: BundleStore, policies: Sequence[Policy]) -> Known:
 
     @cache
     def known(sha: str, version: str) -> frozenset[str]:
-        codes = by_version[version].reason_codes.features
-        inputs = {codes[feature.name] for feature in bundles.load(sha).features if feature.name in codes}
-        return frozenset(inputs | {rule.reason for rule in by_version[version].rules})
+        return frozenset(by_version[version].known_reasons(feature.name for feature in bundles.load(sha).features))
 
     return known
 
@@ -124,7 +122,7 @@ def scored_factors(used: Sequence[Mapping[str, Any]], known: Known) -> dg.AssetC
     if gone:
         metadata["not_looked_at"] = f"bundle or policy no longer here: {', '.join(sorted(gone))}"
     return result(
-        "reasons_arescored_factors", Gold.DECISIONS, not foreign, metadata,
+        "reasons_are_scored_factors", Gold.DECISIONS, not foreign, metadata,
         "A reason was given that the model cannot have had: do not send notices for these, and look at the policy's "
         "reason codes of that version.",
     )  # fmt: skip

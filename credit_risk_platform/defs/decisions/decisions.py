@@ -12,7 +12,7 @@ from credit_risk_platform.adapters.policies import PolicyBook
 from credit_risk_platform.adapters.warehouse.base import Warehouse
 from credit_risk_platform.catalog import Gold, Group, Owner
 from credit_risk_platform.defs.decisions import checks
-from credit_risk_platform.defs.decisions.metadata import shown, table
+from credit_risk_platform.defs.decisions.metadata import require, shown, table
 
 SPECS = [
     dg.AssetSpec(
@@ -50,6 +50,7 @@ def decisions(
     bundles: dg.ResourceParam[BundleStore],
     policies: dg.ResourceParam[PolicyBook],
 ) -> Iterator[dg.MaterializeResult]:
+    require(warehouse, Gold.POLICY_VERSIONS, Gold.FRAUD_SIGNALS)
     written = made.decide(warehouse)
     context.log.info("%d decisions new or sent to a person since", written)
     drift = reason_drift.reason_drift(warehouse)

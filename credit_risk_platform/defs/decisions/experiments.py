@@ -2,13 +2,14 @@
 
 import dagster as dg
 
+from credit_risk_platform.adapters import experiment_readout as readouts
 from credit_risk_platform.adapters import policy_record, shadow
 from credit_risk_platform.adapters.bundles import BundleStore
 from credit_risk_platform.adapters.experiment_store import ExperimentStore
 from credit_risk_platform.adapters.policies import PolicyBook
 from credit_risk_platform.adapters.warehouse.base import Warehouse
 from credit_risk_platform.catalog import Gold, Group, Owner
-from credit_risk_platform.defs.decisions.metadata import now, shown, table, version
+from credit_risk_platform.defs.decisions.metadata import now, require, shown, table, version
 from credit_risk_platform.domain.experiments import Mode
 
 NONE = "No experiment was started yet: crp experiment start --challenger <bundle> names one."
@@ -22,7 +23,7 @@ NONE = "No experiment was started yet: crp experiment start --challenger <bundle
     kinds={"python", "duckdb"},
     code_version="1",
     description=(
-        "What the challenger of the running experiment says of applications that were already decided, from the inputs "
+        "What the challenger of the latest experiment says of applications that were already decided, from the inputs "
         "the ledger keeps, under the same policy. It comes after the decision and into a table of its own, so it "
         "cannot act. Empty where no shadow experiment was started."
     ),
@@ -32,8 +33,9 @@ def shadow_scores(
     bundles: dg.ResourceParam[BundleStore],
     policies: dg.ResourceParam[PolicyBook],
 ) -> dg.MaterializeResult:
-    running = ExperimentStore(bundles).running()
-    shadowed = running if running and running.mode is Mode.SHADOW else None
+    require(warehouse, Gold.DECISIONS)
+    latest = next(reversed(ExperimentStore(bundles).all()), None)  # running, or ended and not yet scored to its end
+    shadowed = latest if latest and latest.mode is Mode.SHADOW else None
     versions = {policy.version: policy for policy in policy_record.on_file(warehouse, policies)}
     written = shadow.score(warehouse, bundles, versions, shadowed, now())
     return dg.MaterializeResult(
@@ -41,8 +43,8 @@ def shadow_scores(
         metadata={
             **table(warehouse, Gold.SHADOW_SCORES),
             "new": written,
-            "experiment": shadowed.id if shadowed else "none runs in the shadow",
-            **({"decisions_of_both": shown(shadow.flips(warehouse, shadowed))} if shadowed else {}),
+            "experiment": shadowed.id if shadowed else "none in the shadow",
+            **({"decisions_of_both": shown(readouts.flips(warehouse, shadowed))} if shadowed else {}),
         },
     )
 
@@ -63,8 +65,9 @@ def shadow_scores(
 def experiment_readout(
     warehouse: dg.ResourceParam[Warehouse], bundles: dg.ResourceParam[BundleStore]
 ) -> dg.MaterializeResult:
-    shadow.no_readout(warehouse)
-    found = [shadow.readout(warehouse, experiment) for experiment in ExperimentStore(bundles).all()]
+    require(warehouse, Gold.DECISIONS, Gold.SHADOW_SCORES)
+    readouts.no_readout(warehouse)
+    found = [readouts.readout(warehouse, experiment) for experiment in ExperimentStore(bundles).all()]
     shown_in_full = [{key: value for key, value in row.items() if value is not None} for row in found[-1:]]
     return dg.MaterializeResult(
         data_version=version(warehouse, Gold.EXPERIMENT_READOUT, "experiment_id", "sample", "difference", "verdict"),

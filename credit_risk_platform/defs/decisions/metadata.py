@@ -27,6 +27,12 @@ def table(warehouse: Warehouse, key: dg.AssetKey) -> dict[str, Any]:
     }
 
 
+def require(warehouse: Warehouse, *keys: dg.AssetKey) -> None:
+    """End the run, saying what to materialise first, where the table of one of `keys` is not there."""
+    if absent := [key.to_user_string() for key in keys if not warehouse.exists(table_of(key))]:
+        raise dg.Failure(f"Materialise {' and '.join(absent)} first (job application_decisions).", allow_retries=False)
+
+
 def version(warehouse: Warehouse, key: dg.AssetKey, *columns: str) -> dg.DataVersion:
     """Hash over the columns that say what was found: the same in another run, and in another home."""
     return dg.DataVersion(table_version(warehouse, table_of(key), columns))

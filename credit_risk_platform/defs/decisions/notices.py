@@ -6,7 +6,7 @@ from credit_risk_platform.adapters import adverse_action
 from credit_risk_platform.adapters.warehouse.base import Warehouse
 from credit_risk_platform.catalog import Gold, Group, Owner
 from credit_risk_platform.defs.decisions import checks
-from credit_risk_platform.defs.decisions.metadata import shown, table, version
+from credit_risk_platform.defs.decisions.metadata import require, shown, table, version
 from credit_risk_platform.domain.notices import CLOCK, TEMPLATE, NoticeError
 
 
@@ -27,6 +27,7 @@ from credit_risk_platform.domain.notices import CLOCK, TEMPLATE, NoticeError
 def adverse_action_notices(
     context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]
 ) -> dg.MaterializeResult:
+    require(warehouse, Gold.DECISIONS, Gold.POLICY_VERSIONS)
     try:
         written = adverse_action.write(warehouse)
     except NoticeError as error:

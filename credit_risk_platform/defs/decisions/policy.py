@@ -132,7 +132,8 @@ def _version(policy: Policy) -> dict[str, Any]:
 
 
 def _rule(policy: Policy, rule: Any) -> dict[str, Any]:
-    condition = f"{rule.feature} {rule.op}{'' if rule.value is None else f' {rule.value}'}"
+    value = ", ".join(rule.value) if isinstance(rule.value, tuple) else rule.value
+    condition = f"{rule.feature} {rule.op}{'' if value is None else f' {value}'}"
     return {
         "version": policy.version,
         "rule": rule.code,

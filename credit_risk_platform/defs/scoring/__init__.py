@@ -9,5 +9,5 @@ __all__ = ["definitions"]
 
 
 def definitions(settings: Settings) -> dg.Definitions:
-    """The room's assets with their inline checks. Needs the resources warehouse and bundles."""
+    """The room's assets with their inline checks. Needs the resources warehouse, bundles and policies."""
     return dg.Definitions(assets=[portfolio_scores])

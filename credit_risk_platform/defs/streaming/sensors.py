@@ -9,7 +9,7 @@ asked for a run or its time is up. Either can be off; then its topic waits for D
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
@@ -76,11 +76,11 @@ class Watch:
     def _until(self, deadline: float, instance: dg.DagsterInstance) -> dg.RunRequest | dg.SkipReason:
         waited = False
         while True:
-            ends = self.log.ends()
+            ends, committed = self.log.ends(), self.log.committed()
             ranges = self._gathered(waited)
             answer: dg.RunRequest | dg.SkipReason = dg.SkipReason(f"Nothing new in {self.lane.topic}.")
             if ranges:
-                answer = self._answer(ranges, instance)
+                answer = self._answer(ranges, committed, instance)
             if isinstance(answer, dg.RunRequest) or _over(deadline):
                 return answer
             waited = bool(ranges)
@@ -89,14 +89,19 @@ class Watch:
             else:
                 self._idle(ends, deadline)
 
-    def _answer(self, ranges: Sequence[OffsetRange], instance: dg.DagsterInstance) -> dg.RunRequest | dg.SkipReason:
+    def _answer(
+        self, ranges: Sequence[OffsetRange], committed: Mapping[int, int], instance: dg.DagsterInstance
+    ) -> dg.RunRequest | dg.SkipReason:
+        """`committed` was read before `ranges`."""
         topic, lag = self.lane.topic, self.log.lag()
         if self._is_beginning(instance):
             return dg.SkipReason(f"Dagster is making a run of {topic}. Not yet committed: {lag:,} messages.")
-        waiting = Waiting(self.log.topic_id(), ranges, lag, self.log.committed())
+        waiting = Waiting(self.log.topic_id(), ranges, lag, committed)
         answer = ask(self.lane, waiting, instance, self.settings, time.time())
         if isinstance(answer, dg.SkipReason):
             return answer
+        if self.log.committed() != committed:  # a batch was committed after `ranges` were read: they hold it still
+            return dg.SkipReason(f"The group of {topic} moves on. Not yet committed: {lag:,} messages.")
         if lanes := fast_lanes(self.log.connection, self.log.group, topic):
             return dg.SkipReason(
                 f"{lanes} fast lane(s) (`crp stream`) work on {topic}: a run beside them would only do the same again. "

@@ -112,6 +112,12 @@ class FeatureTable:
     def names(self) -> tuple[str, ...]:
         return self.numeric_names + self.categorical_names
 
+    def missing(self, name: str) -> np.ndarray:
+        """Which rows have no value of a feature, bool (n,)."""
+        if name in self.numeric_names:
+            return np.isnan(self.numeric[:, self.numeric_names.index(name)])
+        return self.categorical[self.categorical_names.index(name)].codes == MISSING_CODE
+
     def take(self, rows: np.ndarray | slice) -> FeatureTable:
         """The same columns for some rows: an index array, a mask or a slice (a slice copies nothing)."""
         return FeatureTable(
