@@ -25,8 +25,9 @@ demo: $(READY)
 dev: $(READY)
 	@$(BIN)/crp dev $(ARGS)
 
+# Two at a time, whole files each, longest first (tests/conftest.py): what one core would take half an hour for.
 test: $(READY)
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest $(or $(ARGS),-n 2 --dist loadfile --no-loadscope-reorder)
 
 check: lint sql
 

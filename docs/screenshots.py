@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from credit_risk_platform.cli.home import CommandError, open_home
-from credit_risk_platform.cli.processes import Servers, free_port
-from credit_risk_platform.cli.serving import start_dagster
+from credit_risk_platform.cli.probes import fetch
+from credit_risk_platform.cli.processes import Servers, until_ready
+from credit_risk_platform.cli.serving import reserve_ports, start_api, start_dagster
 
 IMAGES = Path(__file__).parent / "images"
 GRAPH_MILLISECONDS, PAGE_MILLISECONDS = 40_000, 20_000
@@ -35,8 +37,11 @@ PAGES = {
     "portfolio_scores": ("assets/gold/portfolio_scores?view=overview", "1800,1300"),
     "automation": ("automation", "1800,900"),
     "micro_batches": ("runs?q[]=job:micro_batch_scoring", "1800,900"),
+    "decisions": ("assets/gold/decisions?view=overview", "1800,2700"),
+    "cutoff_curve": ("assets/gold/cutoff_curve?view=overview", "1800,2100"),
     "application_scores": ("assets/gold/application_scores?view=overview", "1800,1300"),
 }
+API_DOCS = "api_docs"
 # Every switch that keeps a headless browser off the network and out of the user's profile.
 FLAGS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
@@ -52,10 +57,15 @@ def main(
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
         raise CommandError("Chromium is missing: apt-get install chromium")
-    settings = open_home(home)
-    settings = settings.model_copy(update={"dagster_port": free_port(settings.host, settings.dagster_port)})
+    settings = reserve_ports(open_home(home), Console())
     IMAGES.mkdir(exist_ok=True)
     with Servers(settings) as servers:
+        if only in ("", API_DOCS):
+            api = start_api(settings, servers)
+            until_ready(api, lambda: fetch(f"{api.url}/readyz") is not None)
+            photograph(chromium, f"{api.url}/docs", IMAGES / f"{API_DOCS}.png", "1500,1150", PAGE_MILLISECONDS)
+        if only == API_DOCS:
+            return
         url = start_dagster(settings, servers, automate=False)
         for name, (page, size) in {**GRAPH, **PAGES}.items():
             if only in ("", name):

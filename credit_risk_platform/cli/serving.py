@@ -53,7 +53,7 @@ def serve(settings: Settings, console: Console) -> None:
         console.print("Starting Dagster, MLflow and the scoring API ...")
         mlflow = _start_mlflow(settings, servers)
         dagster = start_dagster(settings, servers)
-        api = _start_api(settings, servers)
+        api = start_api(settings, servers)
         until_ready(mlflow, lambda: fetch(f"{mlflow.url}/health") is not None)
         until_ready(api, lambda: fetch(f"{api.url}/readyz") is not None)
         for name, url in servers.announce().items():
@@ -85,7 +85,8 @@ def _start_mlflow(settings: Settings, servers: Servers) -> Server:
     )
 
 
-def _start_api(settings: Settings, servers: Servers) -> Server:
+def start_api(settings: Settings, servers: Servers) -> Server:
+    """The scoring API; ready when `/readyz` answers."""
     address = f"--host {settings.host} --port {settings.api_port}".split()
     url = f"http://{settings.host}:{settings.api_port}"
     return servers.start("api", "credit_risk_platform.cli.main", "api", *address, "--home", str(settings.home), url=url)

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 
 from credit_risk_platform.adapters.api_keys import ApiKeys, KeyRing
 from credit_risk_platform.adapters.application_scorer import ApplicationScorer
@@ -28,7 +29,7 @@ from credit_risk_platform.serving.intake import Intake
 from credit_risk_platform.serving.lookup import Lookup
 from credit_risk_platform.serving.metrics import ApiMetrics, Measured
 from credit_risk_platform.serving.pending import Pending
-from credit_risk_platform.serving.security import GateOptions
+from credit_risk_platform.serving.security import DOCS_FILES, GateOptions
 from credit_risk_platform.serving.security.audit import AuditLog
 from credit_risk_platform.serving.security.rates import ClientRates
 from credit_risk_platform.serving.spool import Spool
@@ -53,7 +54,13 @@ class Parts:
 def create_app(settings: Settings) -> FastAPI:
     """The API of a home. Nothing is opened before it starts."""
     metrics = ApiMetrics()
-    app = FastAPI(lifespan=lambda app: _alive(app, settings, metrics), redoc_url=None, **documentation.ABOUT)
+    # With the scripts of /docs in the package: a lender's network reaches no content network.
+    app = FastAPIOffline(
+        lifespan=lambda app: _alive(app, settings, metrics),
+        redoc_url=None,
+        static_url=DOCS_FILES,
+        **documentation.ABOUT,
+    )
     problems.install(app, FIELDS)
     documentation.install(app)
     app.include_router(routes.router)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -250,3 +251,13 @@ def test_the_server_starts_without_training_orchestration_or_plotting() -> None:
 
 def test_scores_are_of_the_day_of_the_call(client: httpx.Client) -> None:
     assert abs((date.fromisoformat(client.post(PREDICT, json=wish(9)).json()["as_of"]) - date.today()).days) <= 1
+
+
+def test_the_documentation_needs_neither_a_key_nor_the_internet(home: Any) -> None:
+    with serving(home) as client:
+        page = client.get("/docs", headers={"X-API-Key": ""}).text
+        files = re.findall(r'(?:src|href)="([^"]+)"', page)
+        assert any(file.endswith(".js") for file in files)
+        for file in files:
+            assert file.startswith("/docs-files/")
+            assert client.get(file, headers={"X-API-Key": ""}).status_code == 200

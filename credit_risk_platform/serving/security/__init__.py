@@ -10,7 +10,17 @@ A route takes its `Caller` by `Depends(require(*PREDICT))`, and tells the audit 
 """
 
 from credit_risk_platform.serving.security.callers import Caller, require
-from credit_risk_platform.serving.security.gate import GateOptions, install
+from credit_risk_platform.serving.security.gate import DOCS_FILES, GateOptions, install
 from credit_risk_platform.serving.security.roles import METRICS, PREDICT, READ_MODEL, READ_SCORES
 
-__all__ = ["METRICS", "PREDICT", "READ_MODEL", "READ_SCORES", "Caller", "GateOptions", "install", "require"]
+__all__ = [
+    "DOCS_FILES",
+    "METRICS",
+    "PREDICT",
+    "READ_MODEL",
+    "READ_SCORES",
+    "Caller",
+    "GateOptions",
+    "install",
+    "require",
+]

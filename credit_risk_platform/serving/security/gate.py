@@ -26,6 +26,8 @@ from credit_risk_platform.serving.security.rates import ClientRates
 log = logging.getLogger(__name__)
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/docs", "/openapi.json"})
 """What needs no key: probes of the machine that runs us, and the contract. None of them tells about a person."""
+DOCS_FILES = "/docs-files"
+"""Below it: scripts and styles of /docs."""
 METRICS_PATH = "/metrics"
 _FORWARDED = ("forwarded", "x-forwarded-for", "via")
 _PROCESS, _NUMBERS = uuid.uuid4().hex[:20], count()  # ids without a system call each: those give the interpreter away
@@ -113,13 +115,17 @@ class Gate:
         headers = visit.request_headers
         path = scope["path"]
         near = visit.state["near"] = _on_this_machine(scope, headers)
-        if path not in OPEN_PATHS and not (path == METRICS_PATH and near):
+        if not _is_open(path) and not (path == METRICS_PATH and near):
             caller = authenticate(headers, self.options.keys, self.options.now())
             visit.state["caller"] = caller
             visit.rate_headers = self.options.rates.take(caller.client)
         declared = headers.get("content-length", "0")
         if declared.isdecimal() and int(declared) > self.options.body_bytes:
             raise too_large(self.options.body_bytes)
+
+
+def _is_open(path: str) -> bool:
+    return path in OPEN_PATHS or path.startswith(f"{DOCS_FILES}/")
 
 
 class _Visit:
