@@ -67,7 +67,7 @@ def ours(settings: Settings, servers: Servers, batch_size: int) -> Contender:
     url = f"http://{settings.host}:{port}"
     key = ApiKeys(settings.paths.secrets).create("bench", Role.UNDERWRITER, datetime.now(UTC))
     command = ("credit_risk_platform.cli.main", "api", "--home", str(settings.home), "--port", str(port))
-    server = servers.start("api", *command, url=url)
+    server = servers.start("api", *command, url=url, CRP_API_RATE_LIMIT="1000000/second")
     until_ready(server, lambda: fetch(f"{url}/readyz") is not None)
     drawn = islice(applications(71, date.today(), Pace(datetime.now())), 2_000)  # noqa: DTZ005, DTZ011
     bodies = [_template(json.loads(event.value or b"")["data"]) for event in drawn]

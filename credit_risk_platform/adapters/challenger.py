@@ -16,7 +16,6 @@ import pyarrow as pa
 from credit_risk_platform.adapters.bundles import BundleStore
 from credit_risk_platform.adapters.champion import Scorer
 from credit_risk_platform.adapters.experiment_store import ExperimentStore
-from credit_risk_platform.adapters.online_sql import OnlineFeatures
 from credit_risk_platform.domain.experiments import Arm, Experiment, ExperimentError, Mode
 
 log = logging.getLogger(__name__)
@@ -81,7 +80,7 @@ class Challenger:
             raise ExperimentError("it is the champion now")
         if self._scorer is None or self._scorer.bundle.sha256 != sha:
             bundle = self.bundles.load(sha)
-            self._scorer = Scorer(bundle, OnlineFeatures(bundle.intake_sql, bundle.feature_sql))
+            self._scorer = Scorer.of(bundle)
         return self._scorer
 
     def _tell(self, found: Split | None, trouble: str, fault: Exception | None) -> None:

@@ -17,6 +17,13 @@ class Scorer:
     bundle: ModelBundle
     features: OnlineFeatures
 
+    @classmethod
+    def of(cls, bundle: ModelBundle) -> Scorer:
+        """Of an application, only what the model reads is computed; of a behaviour also the month it is of."""
+        reads_panel = "_repayments" in bundle.intake_sql
+        wanted = () if reads_panel else ("loan_id", "subject_token", *(feature.name for feature in bundle.features))
+        return cls(bundle, OnlineFeatures(bundle.intake_sql, bundle.feature_sql, wanted))
+
 
 class Champion:
     """The champion of a store. Raises `NotReadyError` for one that cannot make features from bronze rows."""
@@ -36,7 +43,7 @@ class Champion:
                 raise NotReadyError(
                     f"the champion {bundle.name} cannot score messages, it is too old: materialise {self.asset} anew"
                 )
-            self._sha, self._scorer = pointer.sha, Scorer(bundle, OnlineFeatures(bundle.intake_sql, bundle.feature_sql))
+            self._sha, self._scorer = pointer.sha, Scorer.of(bundle)
         return self._scorer
 
     _scorer: Scorer | None

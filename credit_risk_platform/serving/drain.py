@@ -20,7 +20,7 @@ from credit_risk_platform.serving.segments import DamagedSegmentError, Segment, 
 from credit_risk_platform.serving.spool import Spool
 
 log = logging.getLogger(__name__)
-DRAIN_SECONDS = 2.0
+DRAIN_SECONDS = 5.0
 """A transaction costs a quarter of a second of processor time, whatever it holds: not too often."""
 ORPHANS_EVERY = 3
 """Rounds between looks at what dead processes left."""

@@ -180,7 +180,7 @@ def _promoted(book: Book, rival: ModelBundle) -> None:
         (_bundle_gone, "no bundle"),
         (_bundle_damaged, "changed after it was stored"),
         (_file_damaged, "is damaged"),
-        (_features_that_do_not_fit, "features missing from the table: dti"),
+        (_features_that_do_not_fit, 'column "dti" not found'),
         (_without_background, "cannot explain"),
         (_promoted, "it is the champion now"),
     ],

@@ -75,7 +75,8 @@ class FeatureTable:
 
         Raises `FrameError` for an absent feature, a column of the wrong type or an infinite value.
         """
-        missing = [feature.name for feature in features if feature.name not in table.column_names]
+        present = set(table.column_names)
+        missing = [feature.name for feature in features if feature.name not in present]
         if missing:
             raise FrameError(f"features missing from the table: {', '.join(missing)}")
         numbers, categories = by_kind(features)
