@@ -89,12 +89,14 @@ class Snapshot:
 class ApplicationScorer:
     """Scores typed applications by the champion and the policy in force. Safe to share between threads.
 
-    While a split experiment runs, its challenger decides on the applicants of its arm.
+    While a split experiment runs, its challenger decides on the applicants of its arm. `engines` is how many threads
+    may make features at a time.
     """
 
-    def __init__(self, warehouse: Warehouse, bundles: BundleStore, policies: PolicyBook) -> None:
+    def __init__(self, warehouse: Warehouse, bundles: BundleStore, policies: PolicyBook, *, engines: int = 1) -> None:
         self.warehouse, self.policies = warehouse, policies
-        self._champion, self._challenger = Champion(bundles, "models/champion"), Challenger(bundles)
+        self._champion = Champion(bundles, "models/champion", engines)
+        self._challenger = Challenger(bundles, engines)
         self._refreshing = threading.Lock()
         self._ready: Snapshot | None = None
 
@@ -176,7 +178,8 @@ def _try(ready: Snapshot, scorer: Scorer) -> None:
     So the first real one need not wait for what is made once, and a model that cannot score never decides.
     """
     policy = ready.policy(datetime.now(UTC).date())
-    made = _features(scorer, ready.tables.macro, pa.table({"loan_id": ["0"]}))
+    for _ in range(scorer.features.engines):
+        made = _features(scorer, ready.tables.macro, pa.table({"loan_id": ["0"]}))
     frame = FeatureTable.from_arrow(made, scorer.bundle.features)
     decide(scorer.bundle, frame, predict(scorer.bundle, frame), policy)
     scorer.bundle.explainer_at(policy.approve_below).contributions(frame)

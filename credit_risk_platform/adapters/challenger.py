@@ -40,8 +40,8 @@ class Split:
 class Challenger:
     """Follows the experiments on file. `trouble` is why a split that runs sends everyone to the champion, or empty."""
 
-    def __init__(self, bundles: BundleStore) -> None:
-        self.bundles, self.trouble = bundles, ""
+    def __init__(self, bundles: BundleStore, engines: int = 1) -> None:
+        self.bundles, self.engines, self.trouble = bundles, engines, ""
         self._store = ExperimentStore(bundles)
         self._scorer: Scorer | None = None
         self._running = ""
@@ -80,7 +80,7 @@ class Challenger:
             raise ExperimentError("it is the champion now")
         if self._scorer is None or self._scorer.bundle.sha256 != sha:
             bundle = self.bundles.load(sha)
-            self._scorer = Scorer.of(bundle)
+            self._scorer = Scorer.of(bundle, self.engines)
         return self._scorer
 
     def _tell(self, found: Split | None, trouble: str, fault: Exception | None) -> None:

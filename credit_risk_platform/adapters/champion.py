@@ -18,18 +18,18 @@ class Scorer:
     features: OnlineFeatures
 
     @classmethod
-    def of(cls, bundle: ModelBundle) -> Scorer:
+    def of(cls, bundle: ModelBundle, engines: int = 1) -> Scorer:
         """Of an application, only what the model reads is computed; of a behaviour also the month it is of."""
         reads_panel = "_repayments" in bundle.intake_sql
         wanted = () if reads_panel else ("loan_id", "subject_token", *(feature.name for feature in bundle.features))
-        return cls(bundle, OnlineFeatures(bundle.intake_sql, bundle.feature_sql, wanted))
+        return cls(bundle, OnlineFeatures(bundle.intake_sql, bundle.feature_sql, wanted, engines))
 
 
 class Champion:
     """The champion of a store. Raises `NotReadyError` for one that cannot make features from bronze rows."""
 
-    def __init__(self, bundles: BundleStore, asset: str) -> None:
-        self.bundles, self.asset = bundles, asset
+    def __init__(self, bundles: BundleStore, asset: str, engines: int = 1) -> None:
+        self.bundles, self.asset, self.engines = bundles, asset, engines
         self._sha, self._scorer = "", None
 
     def scorer(self) -> Scorer | None:
@@ -43,7 +43,7 @@ class Champion:
                 raise NotReadyError(
                     f"the champion {bundle.name} cannot score messages, it is too old: materialise {self.asset} anew"
                 )
-            self._sha, self._scorer = pointer.sha, Scorer.of(bundle)
+            self._sha, self._scorer = pointer.sha, Scorer.of(bundle, self.engines)
         return self._scorer
 
     _scorer: Scorer | None

@@ -6,9 +6,10 @@ a handful of rows in an in-memory DuckDB whose catalog and schemas bear the ware
 
 from __future__ import annotations
 
+import queue
 import re
-import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -57,48 +58,75 @@ def _in_order(manifest: Mapping[str, Any], model: str) -> list[Mapping[str, Any]
 class OnlineFeatures:
     """Runs a bundle's `intake_sql` and `feature_sql` on bronze rows. Safe to share between threads.
 
-    `wanted` names the columns `compute` gives; all when left out.
+    `wanted` names the columns `compute` gives; all when left out. As many threads as there are `engines` compute at a
+    time; the others wait.
     """
 
-    def __init__(self, intake_sql: str, feature_sql: str, wanted: Sequence[str] = ()) -> None:
+    def __init__(self, intake_sql: str, feature_sql: str, wanted: Sequence[str] = (), engines: int = 1) -> None:
         if not intake_sql:
             raise FeatureSqlError(
                 "the bundle carries no intake SQL, so it cannot score messages: it was trained before streaming came. "
                 "Materialise models/champion (or models/behaviour_champion) again."
             )
-        self.intake_sql = intake_sql
-        self.feature_sql = f"select {', '.join(wanted)} from ({feature_sql})" if wanted else feature_sql
         self.sources = frozenset(_BRONZE.findall(intake_sql))
         """Bronze tables the script reads."""
-        self._one_at_a_time = threading.Lock()
-        self._macro: pa.Table | None = None
+        self.engines = engines
+        chosen = f"select {', '.join(wanted)} from ({feature_sql})" if wanted else feature_sql
+        self._free: queue.SimpleQueue[_Engine] = queue.SimpleQueue()
+        for _ in range(engines):
+            self._free.put(_Engine(intake_sql, chosen, self.sources))
 
     def compute(self, bronze: Mapping[str, pa.Table], macro: pa.Table | None = None) -> pa.Table:
         """Features of the entities in `bronze` (table name -> rows; absent columns are null), in no order.
 
-        `macro` is `silver.int_macro_published` where the features read it; the same object is not loaded twice. Raises
-        `FeatureSqlError` when a table the script reads is not given.
+        `macro` is `silver.int_macro_published` where the features read it; an engine does not load the same object
+        twice. Raises `FeatureSqlError` when a table the script reads is not given.
         """
-        with self._one_at_a_time:
-            if missing := sorted(self.sources - set(bronze)):
-                raise FeatureSqlError(f"the intake SQL reads bronze.{missing[0]}, which was not given")
-            if macro is not None and macro is not self._macro:
-                self._connection.register("incoming", macro)
-                self._connection.execute(f"create or replace table lake.{MACRO} as from incoming")
-                self._macro = macro
-            for table in sorted(self.sources):
-                self._fill(table, bronze[table])
-            try:
-                if not self._ready:
-                    self._prepare()
-                return self._connection.execute(self._statement(bronze)).to_arrow_table()
-            except duckdb.Error as error:
-                raise FeatureSqlError(f"the feature SQL of the bundle does not run on these rows: {error}") from error
+        if missing := sorted(self.sources - set(bronze)):
+            raise FeatureSqlError(f"the intake SQL reads bronze.{missing[0]}, which was not given")
+        with self._engine() as engine:
+            return engine.compute(bronze, macro)
 
     def rows_of(self, relation: str) -> pa.Table:
-        """Rows of a relation the script made, for the entities of the last `compute`."""
-        with self._one_at_a_time:
-            return self._connection.execute(f"from {relation}").to_arrow_table()
+        """Rows of a relation the script made, for the entities of the last `compute` of the only engine."""
+        if self.engines > 1:
+            raise ValueError("of several engines nobody knows which computed last")
+        with self._engine() as engine:
+            return engine.rows_of(relation)
+
+    @contextmanager
+    def _engine(self) -> Iterator[_Engine]:
+        """The engine that has rested longest."""
+        engine = self._free.get()
+        try:
+            yield engine
+        finally:
+            self._free.put(engine)
+
+
+class _Engine:
+    """One in-memory DuckDB with the script's views. One thread at a time."""
+
+    def __init__(self, intake_sql: str, feature_sql: str, sources: frozenset[str]) -> None:
+        self.intake_sql, self.feature_sql, self.sources = intake_sql, feature_sql, sources
+        self._macro: pa.Table | None = None
+
+    def compute(self, bronze: Mapping[str, pa.Table], macro: pa.Table | None) -> pa.Table:
+        if macro is not None and macro is not self._macro:
+            self._connection.register("incoming", macro)
+            self._connection.execute(f"create or replace table lake.{MACRO} as from incoming")
+            self._macro = macro
+        for table in sorted(self.sources):
+            self._fill(table, bronze[table])
+        try:
+            if not self._ready:
+                self._prepare()
+            return self._connection.execute(self._statement(bronze)).to_arrow_table()
+        except duckdb.Error as error:
+            raise FeatureSqlError(f"the feature SQL of the bundle does not run on these rows: {error}") from error
+
+    def rows_of(self, relation: str) -> pa.Table:
+        return self._connection.execute(f"from {relation}").to_arrow_table()
 
     # ---------------------------------------------------------------- inside
 

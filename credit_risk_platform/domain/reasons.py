@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -44,8 +44,9 @@ class ReasonCodes:
     texts: Mapping[str, str]
     hmda: Mapping[str, int]
     features: Mapping[str, str]
-    when_missing: Mapping[str, str | None]
-    """Feature -> the code told where its value is missing, if any: nobody may read of a purpose he never stated."""
+    when_missing: Mapping[str, str | None] = field(default_factory=dict)
+    """Feature -> the code told where its value is missing, if any: nobody may read of a purpose he never stated.
+    By default that of the feature."""
     incomplete: str | None = None
     """The code that stands for no feature: what was missing is why."""
 
@@ -98,8 +99,12 @@ class ReasonCodes:
     def of(self, features: Iterable[str]) -> frozenset[str]:
         """Every code that a model of these features may give; features without a code give none."""
         known = [feature for feature in features if feature in self.features]
-        told = {self.features[feature] for feature in known} | {self.when_missing[feature] for feature in known}
+        told = {self.features[feature] for feature in known} | {self.of_missing(feature) for feature in known}
         return frozenset(code for code in (*told, self.incomplete) if code is not None)
+
+    def of_missing(self, feature: str) -> str | None:
+        """The code of a value nobody gave, if it has one."""
+        return self.when_missing.get(feature, self.features[feature])
 
     def as_dict(self) -> dict[str, Any]:
         """Everything that is approved, for hashing."""
@@ -146,7 +151,7 @@ def _totals(
     for column, feature in enumerate(features):
         found, gone = contributions[:, column], absent[:, column]
         totals[:, names.index(codes.features[feature])] += np.where(gone, 0.0, found)
-        if (code := codes.when_missing[feature]) is not None:
+        if (code := codes.of_missing(feature)) is not None:
             totals[:, names.index(code)] += np.where(gone, found, 0.0)
     if codes.incomplete is not None:
         silent = ~(totals > NOISE).any(axis=1)

@@ -23,7 +23,7 @@ from credit_risk_platform.serving import documentation, problems, routes, securi
 from credit_risk_platform.serving.answers import ModelVersions
 from credit_risk_platform.serving.champion import Follower, now
 from credit_risk_platform.serving.drain import Drainer
-from credit_risk_platform.serving.engine import Engine
+from credit_risk_platform.serving.engine import THREADS, Engine
 from credit_risk_platform.serving.fields import FIELDS
 from credit_risk_platform.serving.intake import Intake
 from credit_risk_platform.serving.lookup import Lookup
@@ -107,7 +107,7 @@ async def _alive(app: FastAPI, settings: Settings, metrics: ApiMetrics) -> Async
 
 def _parts(settings: Settings, warehouse: DuckLakeWarehouse, metrics: ApiMetrics) -> Parts:
     bundles = BundleStore(settings.paths.models)
-    scorer = ApplicationScorer(warehouse, bundles, PolicyBook(settings.policy_folder))
+    scorer = ApplicationScorer(warehouse, bundles, PolicyBook(settings.policy_folder), engines=THREADS)
     follower = Follower(scorer, ModelVersions(bundles), metrics)
     spool, pending = Spool(settings.paths.api / "spool", _stamp()), Pending()
     engine = Engine(follower, spool, pending)

@@ -37,6 +37,9 @@ CHUNK = 1_000
 """A large call is scored in pieces, so that single ones get their turn between them."""
 
 
+CALL_THREADS, BATCH_THREADS = 2, 1
+THREADS = CALL_THREADS + BATCH_THREADS
+"""Each with a feature engine of its own: half of a score is spent in the engine, without Python's lock."""
 _TURNS = 4
 """Of the event loop, in which a request that can be read becomes a job."""
 
@@ -53,7 +56,8 @@ class Engine:
 
     def __init__(self, follower: Follower, spool: Spool, pending: Pending) -> None:
         self.follower, self.spool, self.pending = follower, spool, pending
-        self.calls, self.batches = _Lane("calls", self._work), _Lane("batches", self._work)
+        self.calls = _Lane("calls", self._work, CALL_THREADS)
+        self.batches = _Lane("batches", self._work, BATCH_THREADS)
 
     async def score(self, asked: Sequence[Asked], client: str) -> list[Answer]:
         """Answers in the order of `asked`. Raises the problem 503 when nothing can score or keep them."""
@@ -98,10 +102,12 @@ class Engine:
 
 
 class _Lane:
-    """Jobs in the order in which they came; those that wait at the same moment are worked on together."""
+    """Jobs in the order in which they came; those that wait when a thread is free are worked on together."""
 
-    def __init__(self, name: str, work: Any) -> None:
-        self.thread = ThreadPoolExecutor(1, thread_name_prefix=name)
+    def __init__(self, name: str, work: Any, threads: int = 1) -> None:
+        self.thread = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._idle = asyncio.Semaphore(threads)
+        self._busy: set[asyncio.Task[None]] = set()
         self._work = work
         self._waiting: asyncio.Queue[_Job] = asyncio.Queue()
 
@@ -114,13 +120,22 @@ class _Lane:
 
     async def run(self) -> None:
         while True:
+            await self._idle.acquire()
             jobs = [await self._waiting.get()]
             await self._arrived()
             rows = len(jobs[0].asked)
             while rows < TOGETHER and not self._waiting.empty():
                 jobs.append(self._waiting.get_nowait())
                 rows += len(jobs[-1].asked)
-            await self._do(jobs)
+            task = asyncio.create_task(self._do(jobs))
+            self._busy.add(task)  # the loop itself keeps no task alive
+            task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._busy.discard(task)
+        self._idle.release()
+        if not task.cancelled() and (error := task.exception()):
+            log.error("a micro-batch could not be answered", exc_info=error)
 
     async def _arrived(self) -> None:
         """Let the loop read all requests that have reached us, so that the first after a batch is not scored alone.

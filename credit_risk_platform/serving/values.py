@@ -69,7 +69,7 @@ def typed(column: Column, value: Any, today: date) -> Value | None:
         case Kind.MONTH | Kind.DAY:
             return _day(column, value, today)
         case Kind.MONEY:
-            return Decimal(repr(_number(column, value))).quantize(Decimal("0.01"), ROUND_HALF_UP)
+            return _money(column, value)
         case Kind.COUNT | Kind.TERM:
             return _whole(column, value)
         case _:
@@ -141,6 +141,15 @@ def _number(column: Column, value: Any) -> int | float:
     return value
 
 
+def _money(column: Column, value: Any) -> Decimal:
+    number = _number(column, value)
+    if 0 < abs(number) < LEAST_MONEY:
+        raise WrongValueError(
+            "out-of-range", f"{column.name} is less than a hundredth of a cent.", "Send the amount in whole units."
+        )
+    return Decimal(repr(number)).quantize(Decimal("0.01"), ROUND_HALF_UP)
+
+
 def _wrong_type(column: Column) -> WrongValueError:
     return WrongValueError("wrong-type", f"{column.name} has the wrong JSON type.", _spelling(column))
 
@@ -170,3 +179,5 @@ def _range(column: Column) -> str:
 POSITIVE = frozenset({"annual_income", "annual_inc", "annual_inc_joint"})
 """Incomes: zero is no income to judge a debt by, and most often stands for "not known"."""
 LEAST_INCOME = 0.01
+LEAST_MONEY = 1e-4
+"""JSON writes what is smaller with an exponent, and DuckDB 1.5.5 reads '5e-05' as the decimal 0.01."""
