@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,6 +44,17 @@ def _stay_in_place() -> Iterator[None]:
     place = Path.cwd()
     yield
     os.chdir(place)
+
+
+@pytest.fixture(autouse=True)
+def _our_loggers_speak() -> None:
+    """A test before this one, or a library it used, may have set up logging in a way that silences our loggers."""
+    logging.disable(logging.NOTSET)
+    logging.root.setLevel(logging.WARNING)
+    for name, logger in list(logging.root.manager.loggerDict.items()):
+        if name.startswith("credit_risk_platform") and isinstance(logger, logging.Logger):
+            logger.disabled, logger.propagate = False, True
+            logger.setLevel(logging.NOTSET)
 
 
 @pytest.fixture
