@@ -26,8 +26,10 @@ dev: $(READY)
 	@$(BIN)/crp dev $(ARGS)
 
 # Two at a time, whole files each, longest first (tests/conftest.py): what one core would take half an hour for.
+# What fails beside others is tried once more, alone in a new process, and both results are shown.
 test: $(READY)
-	@$(BIN)/pytest $(or $(ARGS),-n 2 --dist loadfile --no-loadscope-reorder)
+	@$(BIN)/pytest $(or $(ARGS),-n 2 --dist loadfile --no-loadscope-reorder) || \
+	  { [ -z "$(ARGS)" ] && echo "make test: the failed tests once more, one after the other" && $(BIN)/pytest --last-failed; }
 
 check: lint sql
 
