@@ -10,12 +10,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
 import re
 import secrets
 import threading
 import time
-import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
@@ -23,6 +21,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
+from credit_risk_platform.adapters.atomic_file import write_atomically
 from credit_risk_platform.adapters.warehouse.lock import WriterLock
 
 FILE = "api_keys.json"
@@ -151,16 +150,8 @@ class ApiKeys:
         return self._lock.held()
 
     def _write(self, keys: tuple[ApiKey, ...]) -> None:
-        aside = self.file.with_name(f".{FILE}.{uuid.uuid4().hex}")
-        handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                json.dump({"keys": [asdict(key) for key in keys]}, stream, indent=2)
-                stream.flush()
-                os.fsync(stream.fileno())
-            aside.replace(self.file)
-        finally:
-            aside.unlink(missing_ok=True)
+        content = json.dumps({"keys": [asdict(key) for key in keys]}, indent=2)
+        write_atomically(self.file, content.encode(), mode=0o600)
 
 
 class KeyRing:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import uuid
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from credit_risk_platform.adapters.atomic_file import write_atomically
 from credit_risk_platform.adapters.warehouse.lock import WriterLock
 from credit_risk_platform.domain.bundle import BundleError, ModelBundle
 
@@ -112,7 +111,7 @@ class BundleStore:
         sha = hashlib.sha256(data).hexdigest()
         target = self.path(sha)
         if not target.exists() or hashlib.sha256(target.read_bytes()).hexdigest() != sha:
-            _write_atomically(target, data)
+            write_atomically(target, data)
         return sha
 
     def get(self, sha: str) -> bytes:
@@ -166,7 +165,7 @@ class BundleStore:
             self.load(promotion.sha)
             history = (*(current.history if current else ()), promotion)
             champion = Champion(promotion, metrics, history)
-            _write_atomically(self.pointer_file, (json.dumps(champion.as_dict(), indent=2) + "\n").encode())
+            write_atomically(self.pointer_file, (json.dumps(champion.as_dict(), indent=2) + "\n").encode())
             return champion
 
     def earlier(self, which: str) -> Promotion:
@@ -182,23 +181,3 @@ class BundleStore:
 
 def _short(sha: str | None) -> str:
     return sha[:12] if sha else "no champion"
-
-
-def _write_atomically(target: Path, data: bytes) -> None:
-    """A reader sees the old file or the new one, also after a power cut."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
-    try:
-        with aside.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(target)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
-    directory = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

@@ -8,7 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from credit_risk_platform.adapters.bundles import BundleNotFoundError, BundleStore, _write_atomically
+from credit_risk_platform.adapters.atomic_file import write_atomically
+from credit_risk_platform.adapters.bundles import BundleNotFoundError, BundleStore
 from credit_risk_platform.adapters.warehouse.lock import WriterLock
 from credit_risk_platform.domain.experiments import Experiment, ExperimentError, Mode, StopRule
 
@@ -91,7 +92,7 @@ class ExperimentStore:
 
     def _keep(self, experiments: tuple[Experiment, ...]) -> None:
         entries = [_entry(experiment) for experiment in experiments]
-        _write_atomically(self.file, (json.dumps(entries, indent=2) + "\n").encode())
+        write_atomically(self.file, (json.dumps(entries, indent=2) + "\n").encode())
 
 
 def _entry(experiment: Experiment) -> dict[str, Any]:

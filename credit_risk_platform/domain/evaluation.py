@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from credit_risk_platform.domain.metrics import NAMES, Economics, EvaluationError, Ranked, Reference, auc, checked, ece
+from credit_risk_platform.domain.economics import Economics
+from credit_risk_platform.domain.metrics import NAMES, EvaluationError, Ranked, Reference, auc, checked, ece
 
 __all__ = ["METRICS", "Economics", "EvaluationError", "MetricWithInterval", "auc", "ece", "evaluate"]
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from credit_risk_platform.domain.calibration import clip, logistic_line, logit
 from credit_risk_platform.domain.drift import psi, quantile_edges
+from credit_risk_platform.domain.economics import Economics
 from credit_risk_platform.domain.models.base import sigmoid, strided
 
 ECE_BINS = 10
@@ -38,18 +39,6 @@ NAMES = (
 
 class EvaluationError(ValueError):
     """Labels or PDs nothing can be measured on; the message says why."""
-
-
-@dataclass(frozen=True)
-class Economics:
-    """What a decision earns, per unit of loan: an assumption of ours, stated on every page that shows a profit.
-
-    A good loan earns `margin` over its life (net of funding and cost), a bad one loses `lgd` (0.65 as in the
-    expected-loss example of the feature map). Break-even PD = margin / (margin + lgd) = 15.6 %.
-    """
-
-    margin: float = 0.12
-    lgd: float = 0.65
 
 
 def auc(y: np.ndarray, pd: np.ndarray) -> float:

@@ -72,7 +72,7 @@ class Recipe:
     @property
     def cutoff(self) -> float:
         """Break-even PD: above it a loan loses money on average."""
-        return self.economics.margin / (self.economics.margin + self.economics.lgd)
+        return self.economics.break_even
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ WORDS = {
     "outcome": "What holds: approve, refer to a person, or decline.",
     "route": "auto, referral queue, or fraud review.",
     "policy_decision": "What the policy alone said.",
-    "rules": "Hard rules: those that fired, or in the policy's versions all of them (JSON).",
+    "rules": "Hard rules: codes of those that fired; of a policy version, all of them as JSON.",
     "reasons": "Principal reasons against approval, the strongest first.",
     "reason_texts": "Their approved texts.",
     "fraud_signals": "Signals the application bears.",
