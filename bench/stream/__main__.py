@@ -36,6 +36,7 @@ from credit_risk_platform.adapters.streaming.batch import BatchReport
 from credit_risk_platform.adapters.streaming.fast_lane import FastLane, Summary
 from credit_risk_platform.cli.home import open_home, prepare_home
 from credit_risk_platform.cli.processes import Servers, free_port, until_ready
+from credit_risk_platform.cli.serving import CODE_SERVERS
 from credit_risk_platform.domain.contracts.messages import APPLICATIONS
 from credit_risk_platform.resources import build_streaming_resources
 from credit_risk_platform.settings import PROJECT_ROOT, Settings
@@ -227,9 +228,7 @@ def sensor(settings: Settings, arguments: argparse.Namespace, number: int) -> li
     where = f"{{host: {settings.host}, port: {port}, location_name: streaming}}"
     workspace.write_text(f"load_from:\n  - grpc_server: {where}\n")
     with Servers(settings) as servers:
-        module = "credit_risk_platform.definitions_streaming"
-        address = f"-h {settings.host} -p {port}"
-        code = servers.start("code", *f"dagster api grpc -m {module} --location-name streaming -n 16 {address}".split())
+        code = servers.start("code", *f"{CODE_SERVERS['streaming']} -h {settings.host} -p {port}".split())
         until_ready(code, lambda: listens(settings.host, port))
         servers.start("daemon", "dagster._daemon", "run", "-w", str(workspace))
         before = _traced(warehouse)

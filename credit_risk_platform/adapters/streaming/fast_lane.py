@@ -23,7 +23,9 @@ from credit_risk_platform.adapters.ledger_writer import Stamp
 from credit_risk_platform.adapters.streaming import sink
 from credit_risk_platform.adapters.streaming.batch import BatchReport, NotReadyError, OffsetRange
 from credit_risk_platform.adapters.streaming.log import TopicLog, lightened, start_of, to_table
+from credit_risk_platform.adapters.streaming.small_files import SmallFiles
 from credit_risk_platform.adapters.streaming.streams import Streams
+from credit_risk_platform.domain.contracts.messages import CONTRACTS
 
 POLL_MS = 100
 CATCH_UP_MS, CATCH_UP_SECONDS = 10, 0.05
@@ -34,8 +36,6 @@ PATIENCE_SECONDS = 30.0
 PAUSE_SECONDS = 0.5
 ATTEMPTS = 3
 """Times a batch is tried whole before the message it fails on is looked for."""
-BATCHES_PER_MERGE = 8
-"""After so many batches the small files of one table become one: every scan opens them all."""
 SESSION_MS = 10_000
 """A process that died is missed after this long, and its partitions go to the others."""
 
@@ -100,8 +100,6 @@ class FastLane:
     ) -> None:
         self.streams, self.topic, self.stamp, self.clock = streams, topic, stamp, clock
         self.batch_messages, self.on_batch, self.on_wait, self.merge = batch_messages, on_batch, on_wait, merge
-        self._written: dict[str, None] = {}
-        """Tables with new small files, the longest waiting first."""
         self._topic_id = ""
         self._next: dict[int, int] = {}
         """Partition of this member -> the offset its next batch begins at."""
@@ -117,6 +115,7 @@ class FastLane:
         started = time.monotonic()
         self._topic_id = self._log.topic_id()  # says what to do when there is no cluster or no such topic
         consumer = None
+        files = SmallFiles(self.merge, {CONTRACTS[self.topic].raw_table, LEDGER})
         try:
             while not stopped() and time.monotonic() - started < seconds:
                 try:
@@ -129,9 +128,10 @@ class FastLane:
                     time.sleep(PAUSE_SECONDS)
                     continue
                 if ranges:
-                    self._take(consumer, records, ranges, summary)
+                    files.written(self._take(consumer, records, ranges, summary))
         finally:
             self._leave(consumer)
+            files.close()
         summary.seconds = time.monotonic() - started
         summary.lag = self._log.lag()
         return summary
@@ -170,19 +170,15 @@ class FastLane:
             with contextlib.suppress(KafkaError):  # a cluster that is away cannot be told
                 consumer.close(autocommit=False, timeout_ms=2_000)
 
-    def _take(self, consumer: Any, records: list[Any], ranges: Sequence[OffsetRange], summary: Summary) -> None:
+    def _take(self, consumer: Any, records: list[Any], ranges: Sequence[OffsetRange], summary: Summary) -> set[str]:
+        """Returns the tables in which the batch left a file."""
         report = self._patiently(to_table(records, self._topic_id), ranges, lambda: _behind(consumer))
         for found in ranges:
             self._next[found.partition] = found.end
         summary.add(report)
         self.on_batch(report)
-        self._written |= dict.fromkeys([*(table for table, rows in report.rows.items() if rows), sink.BATCHES])
-        if report.rows.get(LEDGER):
-            self._written.setdefault(SEALS)
-        if summary.batches % BATCHES_PER_MERGE == 0:
-            table = next(iter(self._written))
-            del self._written[table]
-            self.merge(table)
+        written = {table for table, rows in report.rows.items() if rows} | {sink.BATCHES}
+        return written | {SEALS} if LEDGER in written else written
 
     def _poll(self, consumer: Any) -> tuple[list[Any], list[OffsetRange]]:
         """What is there, up to a batch: the first poll waits, the others catch up.

@@ -1,0 +1,46 @@
+"""Small files are joined beside the batches: an event never waits for it, and a fault of it is never hidden."""
+
+import threading
+
+import pytest
+
+from credit_risk_platform.adapters.streaming.small_files import FILES_OF_A_READ_TABLE, FILES_OF_ANOTHER, SmallFiles
+
+
+def test_a_table_that_each_batch_reads_is_joined_earlier_than_one_that_waits_for_its_readers() -> None:
+    merged: list[str] = []
+    files = SmallFiles(merged.append, {"gold.score_ledger"})
+    for _ in range(FILES_OF_ANOTHER):
+        files.written({"gold.score_ledger", "gold.message_trace"})
+        if files._running is not None:
+            files._running.result()
+    files.close()
+    assert merged.count("gold.message_trace") == 1
+    assert merged.count("gold.score_ledger") == FILES_OF_ANOTHER // FILES_OF_A_READ_TABLE - 1  # the other's turn
+
+
+def test_a_batch_does_not_wait_for_a_merge_and_a_second_one_does_not_start_beside_it() -> None:
+    go_on, started = threading.Event(), []
+
+    def slow(table: str) -> None:
+        started.append(table)
+        go_on.wait(10)
+
+    files = SmallFiles(slow, {"a", "b"})
+    for _ in range(3 * FILES_OF_A_READ_TABLE):
+        files.written({"a", "b"})  # would hang here
+    assert len(started) == 1
+    go_on.set()
+    files.close()
+
+
+def test_a_merge_that_fails_ends_the_lane_instead_of_letting_files_pile_up() -> None:
+    def broken(_: str) -> None:
+        raise OSError("disk full")
+
+    files = SmallFiles(broken, {"a"})
+    for _ in range(FILES_OF_A_READ_TABLE):
+        files.written({"a"})
+    assert isinstance(files._running.exception(10), OSError)
+    with pytest.raises(OSError, match="disk full"):
+        files.written({"a"})
