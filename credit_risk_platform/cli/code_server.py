@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> None:
     from dagster._cli import main as dagster
     from dagster._grpc import server
 
-    server.multiprocessing = _Forking  # type: ignore[attr-defined]
+    server.multiprocessing = _Forking  # type: ignore[assignment, attr-defined]
     _Forking.get_context("forkserver")
     forkserver.ensure_running()  # imports now, not when the first event waits
     # Three topics with two sensors each stay in their calls for 20 seconds and more.
