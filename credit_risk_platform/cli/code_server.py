@@ -16,12 +16,25 @@ LOCATION = "credit_risk_platform.definitions_streaming"
 IMPORTED = (
     LOCATION,
     # What a batch imports inside its functions; the library of a model that is not scikit-learn's comes on top.
+    "credit_risk_platform.domain.models.logistic_regression",
     "kafka",
-    "pyarrow.compute",
-    "sklearn.linear_model",
+    "prometheus_client.parser",
+    "pyarrow.acero",
+    "pyarrow.dataset",
     "skops.io",
-    "dagster._grpc.impl",
+    "sklearn.linear_model",
+    # What Dagster imports when it opens its books and begins a run.
+    "credit_risk_platform.run_queue",
     "dagster._cli.api",
+    "dagster._core.execution.api",
+    "dagster._core.executor.in_process",
+    "dagster._core.instance.factory",
+    "dagster._core.storage.local_compute_log_manager",
+    "dagster._core.storage.sqlite_storage",
+    "dagster._grpc.impl",
+    "fsspec.implementations.local",
+    "structlog",
+    "upath.implementations.local",
     __name__,
 )
 
