@@ -16,10 +16,12 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from kafka.structs import ConsumerGroupMetadata, MemberState
 
 from credit_risk_platform.adapters.kafka_ports import free_port
 from credit_risk_platform.adapters.streaming.batch import BatchReport, Outcome
 from credit_risk_platform.adapters.streaming.fast_lane import FastLane
+from credit_risk_platform.adapters.streaming.join_watch import JoinWatch
 from credit_risk_platform.adapters.streaming.metrics import record
 from credit_risk_platform.settings import PROJECT_ROOT
 from tests.kafka_cluster import HOST, KafkaCluster
@@ -73,6 +75,44 @@ def test_it_goes_on_where_the_warehouse_ends_and_not_where_kafka_believes(stream
     assert summary.messages == 5
     assert stream.one_row_each() == 65
     assert stream.pending() == []
+
+
+class NeverSettled:
+    """A consumer whose answer to the join got lost."""
+
+    closed = False
+
+    def poll(self, **_: object) -> dict:
+        time.sleep(0.05)
+        return {}
+
+    def assignment(self) -> set:
+        return set()
+
+    def group_metadata(self) -> ConsumerGroupMetadata:
+        return ConsumerGroupMetadata(group_id="group", state=MemberState.REBALANCING)
+
+    def close(self, **_: object) -> None:
+        self.closed = True
+
+
+def test_a_member_that_never_gets_partitions_joins_anew(stream: StreamHome, monkeypatch: pytest.MonkeyPatch) -> None:
+    """kafka-python 3.0.12 may lose the answer to a join: events waited for ever, and no other member got them."""
+    stream.send(sound(5))
+    lost, told, reports = NeverSettled(), [], []
+    monkeypatch.setattr(JoinWatch.__init__, "__defaults__", (0.5,))
+    lane = FastLane(stream.streams, TOPIC, stamp("stream-1"), lambda: NOW, on_batch=reports.append, on_wait=told.append)
+    real = lane._join
+    joins = iter([lambda: lost, real])
+    monkeypatch.setattr(lane, "_join", lambda: next(joins, real)())
+    monkeypatch.setattr(JoinWatch, "lost", _patient_with_real_ones(JoinWatch.lost))
+    summary = lane.run(40, lambda: bool(reports))
+    assert (summary.messages, lost.closed) == (5, True)
+    assert told == ["The group gave this member no partitions; joining it anew."]
+
+
+def _patient_with_real_ones(lost):
+    return lambda self, consumer: isinstance(consumer, NeverSettled) and lost(self, consumer)
 
 
 def test_two_of_them_share_the_partitions_and_write_each_message_once(stream: StreamHome) -> None:

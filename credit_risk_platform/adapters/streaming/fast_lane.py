@@ -22,12 +22,14 @@ from credit_risk_platform.adapters.ledger import LEDGER, SEALS
 from credit_risk_platform.adapters.ledger_writer import Stamp
 from credit_risk_platform.adapters.streaming import sink
 from credit_risk_platform.adapters.streaming.batch import BatchReport, NotReadyError, OffsetRange
+from credit_risk_platform.adapters.streaming.join_watch import JoinWatch
 from credit_risk_platform.adapters.streaming.log import TopicLog, lightened, start_of, to_table
 from credit_risk_platform.adapters.streaming.small_files import SmallFiles
 from credit_risk_platform.adapters.streaming.streams import Streams
 from credit_risk_platform.domain.contracts.messages import CONTRACTS
 
-POLL_MS = 100
+POLL_MS, JOIN_POLL_MS = 100, 1_000
+"""The second while there are no partitions: a poll that runs out of time while joining may lose the answer."""
 CATCH_UP_MS, CATCH_UP_SECONDS = 10, 0.05
 """What was fetched while the last batch was computed is old; the next fetches bring what has come since. Not for long:
 in a steady stream there would be no end."""
@@ -115,7 +117,7 @@ class FastLane:
         started = time.monotonic()
         self._topic_id = self._log.topic_id()  # says what to do when there is no cluster or no such topic
         consumer = None
-        files = SmallFiles(self.merge, {CONTRACTS[self.topic].raw_table, LEDGER})
+        files, watch = SmallFiles(self.merge, {CONTRACTS[self.topic].raw_table, LEDGER}), JoinWatch()
         try:
             while not stopped() and time.monotonic() - started < seconds:
                 try:
@@ -124,11 +126,15 @@ class FastLane:
                 except (KafkaError, NotReadyError) as error:  # away: nothing is in hand, and it may come back
                     self.on_wait(f"Kafka does not answer ({type(error).__name__}); waiting for it.")
                     self._leave(consumer)
-                    consumer = None
+                    consumer, watch = None, JoinWatch()
                     time.sleep(PAUSE_SECONDS)
                     continue
                 if ranges:
                     files.written(self._take(consumer, records, ranges, summary))
+                elif watch.lost(consumer):
+                    self.on_wait("The group gave this member no partitions; joining it anew.")
+                    self._leave(consumer)
+                    consumer, watch = None, JoinWatch()
         finally:
             self._leave(consumer)
             files.close()
@@ -187,7 +193,7 @@ class FastLane:
         """
         records: list[Any] = []
         reached: dict[int, int] = {}
-        wait, until = POLL_MS, float("inf")
+        wait, until = POLL_MS if consumer.assignment() else JOIN_POLL_MS, float("inf")
         while len(records) < self.batch_messages and time.monotonic() < until:
             polled = consumer.poll(timeout_ms=wait, max_records=self.batch_messages - len(records))
             sought = self._follow(consumer)
