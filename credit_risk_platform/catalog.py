@@ -35,6 +35,10 @@ class Group:
     STREAMING = "streaming"
     BEHAVIOUR = "behaviour"
     DECISIONS = "decisions"
+    EARLY_WARNING = "early_warning"
+    PERFORMANCE = "performance"
+    ARCHIVE = "archive"
+    HEALTH = "health"
 
 
 class Owner:
@@ -89,6 +93,14 @@ class Gold:
     ADVERSE_ACTION_NOTICES = dg.AssetKey(["gold", "adverse_action_notices"])
     SHADOW_SCORES = dg.AssetKey(["gold", "shadow_scores"])
     EXPERIMENT_READOUT = dg.AssetKey(["gold", "experiment_readout"])
+    EARLY_WARNING_RULES = dg.AssetKey(["gold", "early_warning_rules"])
+    EARLY_WARNINGS = dg.AssetKey(["gold", "early_warnings"])
+    RISK_SEGMENTS = dg.AssetKey(["gold", "risk_segments"])
+    WATCHLIST = dg.AssetKey(["gold", "watchlist"])
+    KPI_SUMMARY = dg.AssetKey(["gold", "kpi_summary"])
+    PORTFOLIO_WARNINGS = dg.AssetKey(["gold", "portfolio_warnings"])
+    EARLY_WARNING_COVERAGE = dg.AssetKey(["gold", "early_warning_coverage"])
+    EARLY_WARNING_FILES = dg.AssetKey(["gold", "early_warning_files"])
 
 
 class Models:
@@ -108,11 +120,26 @@ class Monitoring:
 
     FEATURE_DRIFT = dg.AssetKey(["monitoring", "feature_drift"])
     SCORE_DRIFT = dg.AssetKey(["monitoring", "score_drift"])
+    FEATURE_DRIFT_REPORT = dg.AssetKey(["monitoring", "feature_drift_report"])
+    PREDICTION_DRIFT_REPORT = dg.AssetKey(["monitoring", "prediction_drift_report"])
+    PERFORMANCE_MATURED = dg.AssetKey(["monitoring", "performance_matured"])
+    PERFORMANCE_ESTIMATED = dg.AssetKey(["monitoring", "performance_estimated"])
+    BACKTEST_PD = dg.AssetKey(["monitoring", "backtest_pd"])
+    ARCHIVE_DAILY = dg.AssetKey(["monitoring", "archive_daily"])
+    RESTATEMENT_DIFF = dg.AssetKey(["monitoring", "restatement_diff"])
+    ALERTS = dg.AssetKey(["monitoring", "alerts"])
+    ASSET_HEALTH = dg.AssetKey(["monitoring", "asset_health"])
+    STREAM_HEALTH = dg.AssetKey(["monitoring", "stream_health"])
+    API_HEALTH = dg.AssetKey(["monitoring", "api_health"])
+    PLATFORM_HEALTH = dg.AssetKey(["monitoring", "platform_health"])
 
 
 LANE = "crp/lane"
 BATCH_RUN, STREAM_RUN = {LANE: "batch"}, {LANE: "stream"}
 """Run tags. `dagster.yaml` limits the first kind, so that a training run never takes the slots of the stream."""
+
+TRIGGER, TRIGGER_VALUE, TRIGGER_EVIDENCE = "crp/trigger", "crp/trigger_value", "crp/trigger_evidence"
+"""Run tags of a training that was asked for by evidence: what called for it, the figure, and the day and bundle."""
 
 
 def table_of(key: dg.AssetKey) -> str:

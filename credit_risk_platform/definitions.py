@@ -5,31 +5,42 @@ from __future__ import annotations
 import dagster as dg
 
 from credit_risk_platform.defs import (
+    alerts,
+    archive,
     automation,
     behaviour,
     decisions,
+    early_warning,
+    health,
     ingestion,
     marts,
     monitoring,
+    performance,
+    retraining,
     scoring,
     training,
 )
+from credit_risk_platform.log_format import install
 from credit_risk_platform.resources import build_resources
 from credit_risk_platform.settings import Settings
 
-ROOMS = (ingestion, marts, training, behaviour, scoring, decisions, monitoring, automation)
+ROOMS = (
+    ingestion, marts, training, behaviour, scoring, decisions, early_warning, monitoring, performance, retraining,
+    archive, alerts, health, automation,
+)  # fmt: skip
 
 
 def build_definitions(settings: Settings, **overrides: object) -> dg.Definitions:
     """The whole graph on one `Settings`: production, tests and the CLI assemble it through this seam."""
     rooms = dg.Definitions.merge(*(room.definitions(settings) for room in ROOMS))
+    watched = {"watched_graph": health.watched(rooms.assets or (), rooms.asset_checks or ())}
     return dg.Definitions(
         assets=automation.automate(rooms.assets or ()),
         asset_checks=rooms.asset_checks,
         jobs=rooms.jobs,
         schedules=rooms.schedules,
         sensors=rooms.sensors,
-        resources={**(rooms.resources or {}), **build_resources(settings, **overrides)},
+        resources={**(rooms.resources or {}), **watched, **build_resources(settings, **overrides)},
         # A run worker is a process of its own; a process per step would pay every import again.
         executor=dg.in_process_executor,
     )
@@ -37,4 +48,6 @@ def build_definitions(settings: Settings, **overrides: object) -> dg.Definitions
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    return build_definitions(Settings())
+    settings = Settings()
+    install(settings)
+    return build_definitions(settings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from credit_risk_platform.defs import streaming
+from credit_risk_platform.log_format import install
 from credit_risk_platform.resources import build_streaming_resources
 from credit_risk_platform.settings import Settings
 
@@ -23,4 +24,6 @@ def build_streaming_definitions(settings: Settings, **overrides: object) -> dg.D
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    return build_streaming_definitions(Settings())
+    settings = Settings()
+    install(settings)
+    return build_streaming_definitions(settings)

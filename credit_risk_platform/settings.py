@@ -41,6 +41,20 @@ class SchedulePreset(StrEnum):
     LAKEHOUSE_4H = "lakehouse_4h"
 
 
+class TrainingPreset(StrEnum):
+    """When models are trained by schedule: Sundays at 01:00 UTC as in S4, or every day at that hour as in S3."""
+
+    WEEKLY = "weekly"
+    DAILY = "daily"
+
+
+class LogFormat(StrEnum):
+    """How processes log: for people, or as JSON lines that Cloud Logging and its like read."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
 class KafkaSecurity(StrEnum):
     """How clients speak to the cluster, in Kafka's own words."""
 
@@ -77,6 +91,10 @@ class Paths:
         self.kafka = home / "kafka"
         self.metrics = home / "metrics"
         self.api = home / "api"
+        self.reports = self.lake / "reports"
+        self.archive = self.lake / "archive"
+        self.exports = home / "exports"
+        self.alerts = home / "alerts"
 
 
 class Settings(BaseSettings):
@@ -108,6 +126,7 @@ class Settings(BaseSettings):
     """Candidates that do not scale (random forest, tuning trials) see at most this many rows, seeded."""
 
     schedule_preset: SchedulePreset = SchedulePreset.DAILY
+    training_preset: TrainingPreset = TrainingPreset.WEEKLY
     automation_running: bool = False
     """Ship schedules and sensors RUNNING (the demo and production) or STOPPED (a library default)."""
 
@@ -116,6 +135,8 @@ class Settings(BaseSettings):
 
     pii_token_key: SecretStr | None = None
     """Key of the HMAC that turns a customer id into `subject_token`; made and kept in `.secrets` when unset."""
+
+    log_format: LogFormat = LogFormat.TEXT
 
     host: str = "127.0.0.1"
     dagster_port: int = 3000
@@ -145,7 +166,32 @@ class Settings(BaseSettings):
     stream_lease_seconds: int = Field(300, ge=10)
     """A run that has not ended by then is taken for dead, and its range is asked for again."""
 
-    @field_validator("home", "lending_club_path", "macro_path", "policy_folder", mode="after")
+    reports_port: int = Field(8010, ge=1, le=65_535)
+    """Where `crp demo` serves the folder of drift reports, which their assets link to."""
+
+    alerts_file: Path = PROJECT_ROOT / "credit_risk_platform" / "alerts.yaml"
+    """The alert rules, in the form S4 published."""
+    alert_slack_url: SecretStr | None = None
+    """Incoming webhook of a channel."""
+    alert_pagerduty_key: SecretStr | None = None
+    """Integration key of a service (Events API v2)."""
+    alert_pagerduty_url: str = "https://events.pagerduty.com/v2/enqueue"
+    alert_webhook_url: SecretStr | None = None
+    """Any receiver of JSON: an SMS gateway, an incident tool."""
+    alert_smtp_host: str | None = None
+    alert_smtp_port: int = Field(587, ge=1, le=65_535)
+    alert_smtp_starttls: bool = True
+    alert_smtp_username: str | None = None
+    alert_smtp_password: SecretStr | None = None
+    alert_email_from: str | None = None
+    alert_email_to: tuple[str, ...] = ()
+
+    retrain_cooldown_days: int = Field(7, ge=0, le=365)
+    """No second triggered training within so many days of the last one, whatever its trigger was."""
+    retrain_new_labels: int = Field(5_000, ge=100)
+    """Loans of vintages that matured since the champion was trained: so many are worth a training run."""
+
+    @field_validator("home", "lending_club_path", "macro_path", "policy_folder", "alerts_file", mode="after")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         # dagster-dbt leaves the process in the dbt folder, so a relative path would move under us.
@@ -154,6 +200,15 @@ class Settings(BaseSettings):
     @property
     def paths(self) -> Paths:
         return Paths(self.home)
+
+    @property
+    def dagster_url(self) -> str:
+        """Where links in alerts and reports lead to."""
+        return f"http://{self.host}:{self.dagster_port}"
+
+    @property
+    def reports_url(self) -> str:
+        return f"http://{self.host}:{self.reports_port}"
 
     def environment(self) -> dict[str, str]:
         """This process's environment plus these settings, for the processes we start."""

@@ -30,6 +30,7 @@ REPAYMENTS = [
 TABLES = (
     "silver.int_loan_month_panel", "silver.int_macro_published", "gold.application_features",
     "gold.behaviour_features", "gold.loan_outcomes", "gold.vintage_default_rates", "gold.risk_bands",
+    "gold.early_warnings", "gold.risk_segments", "gold.watchlist", "gold.kpi_summary", "gold.portfolio_warnings",
 )  # fmt: skip
 
 SPOILT = ("stg_synthetic__loans", "stg_synthetic__repayments", "int_applications")

@@ -69,7 +69,8 @@ def _stored(warehouse: Warehouse, sha: str) -> Reference | None:
     return Reference(sha, rows[0]["own"], rows[0]["learnt_until"], bins)
 
 
-def _cut(warehouse: Warehouse, bundle: ModelBundle) -> Reference:
+def require_training_set(warehouse: Warehouse, bundle: ModelBundle) -> None:
+    """Raises `NoReferenceError` where the training set is absent or lacks a feature of the bundle."""
     if not warehouse.exists(training_data.TABLE):
         raise NoReferenceError(f"{training_data.TABLE} is not there: materialise gold/training_set first")
     absent = {feature.name for feature in bundle.features} - set(warehouse.columns(training_data.TABLE))
@@ -77,6 +78,10 @@ def _cut(warehouse: Warehouse, bundle: ModelBundle) -> Reference:
         raise NoReferenceError(
             f"the training set no longer holds {', '.join(sorted(absent))}, which {bundle.name} reads: train anew"
         )
+
+
+def _cut(warehouse: Warehouse, bundle: ModelBundle) -> Reference:
+    require_training_set(warehouse, bundle)
     bins = {feature.name: _feature_bins(warehouse, feature.name) for feature in bundle.features}
     bins[PD] = Bins.fit(PD, pa.array(_held_out_pds(warehouse, bundle)))
     own = training_data.fingerprint(warehouse) == bundle.training_fingerprint

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 
 import numpy as np
@@ -16,6 +16,7 @@ from credit_risk_platform.domain.calibration import intercept_shift
 from credit_risk_platform.domain.models.frame import FeatureTable
 from credit_risk_platform.domain.scoring import predict
 
+REALISED = "monitoring.realised_pd"
 ENOUGH_LOANS = 500
 MAX_SHIFT = 0.2
 """Log-odds: the level is off by a fifth."""
@@ -70,3 +71,23 @@ def realised(warehouse: Warehouse, bundle: ModelBundle, learnt_until: date) -> R
         return Realised(0, 0, 0.0, 0.0)
     observed = np.array([bads / loans])
     return Realised(loans, bads, expected / loans, intercept_shift(np.array([expected / loans]), observed))
+
+
+def keep_realised(warehouse: Warehouse, found: Realised, as_of: date, bundle_sha: str) -> None:
+    """One row per monitored day in `REALISED`: what retraining and people look back at. Replaces that day only."""
+    row = {"as_of": as_of, "bundle_sha": bundle_sha, **asdict(found), "z": found.z, "is_off": found.off}
+    warehouse.replace(REALISED, pa.Table.from_pylist([row], _SCHEMA), "as_of = ?", [as_of])
+
+
+_SCHEMA = pa.schema(
+    [
+        ("as_of", pa.date32()),
+        ("bundle_sha", pa.string()),
+        ("loans", pa.int64()),
+        ("bads", pa.int64()),
+        ("mean_pd", pa.float64()),
+        ("shift", pa.float64()),
+        ("z", pa.float64()),
+        ("is_off", pa.bool_()),
+    ]
+)

@@ -43,14 +43,19 @@ def serve(settings: Settings, host: str, port: int, workers: int) -> None:
     import uvicorn
 
     from credit_risk_platform.cli.home import CommandError
+    from credit_risk_platform.log_format import install
     from credit_risk_platform.serving.app import create_app
     from credit_risk_platform.serving.security.gate import UVICORN
+    from credit_risk_platform.settings import LogFormat
 
+    install(settings)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
     console.print(f"Scoring API on http://{host}:{port}, documentation at http://{host}:{port}/docs", soft_wrap=True)
     shared: dict[str, Any] = {"host": host, "port": port, "log_level": "warning", **UVICORN}
     if workers == 1:
-        server = uvicorn.Server(uvicorn.Config(create_app(settings), **shared))
+        # uvicorn would set up loggers of its own, in text.
+        own: dict[str, Any] = {"log_config": None} if settings.log_format is LogFormat.JSON else {}
+        server = uvicorn.Server(uvicorn.Config(create_app(settings), **shared, **own))
         with contextlib.suppress(KeyboardInterrupt, SystemExit):  # how uvicorn says why it ended
             server.run()
         if not server.started:

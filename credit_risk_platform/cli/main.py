@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from credit_risk_platform.cli import api, experiment, kafka, keys, produce, stream
+from credit_risk_platform.cli import alerts, api, archive, experiment, kafka, keys, produce, stream
 from credit_risk_platform.cli.command import AsJson, Home, command, console, print_json
 
 if TYPE_CHECKING:
@@ -22,9 +22,11 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(kafka.app, name="kafka")
 app.add_typer(keys.app, name="keys")
 app.add_typer(experiment.app, name="experiment")
+app.add_typer(archive.app, name="archive")
 
 Day = Annotated[datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], help="As-of date, YYYY-MM-DD.")]
 

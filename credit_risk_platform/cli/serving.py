@@ -14,14 +14,14 @@ from credit_risk_platform.cli.home import CommandError
 from credit_risk_platform.cli.keys import first_key
 from credit_risk_platform.cli.probes import announced, fetch, listens, location_loaded
 from credit_risk_platform.cli.processes import Server, Servers, free_port, until_ready
-from credit_risk_platform.settings import PROJECT_ROOT, Settings
+from credit_risk_platform.settings import PROJECT_ROOT, LogFormat, Settings
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 CODE_SERVER_PORT = 4266
 DOCS = "/docs"
-PORTS = ("dagster_port", "mlflow_port", "api_port")
+PORTS = ("dagster_port", "mlflow_port", "api_port", "reports_port")
 CODE_SERVERS = {
     "platform": "dagster code-server start -m credit_risk_platform.definitions",
     # Without the reloading proxy, which costs 100 MB, and with runs that need not import anything.
@@ -30,7 +30,7 @@ CODE_SERVERS = {
 
 
 def reserve_ports(settings: Settings, console: Console) -> Settings:
-    """The same settings with ports that are free now. Chosen before a run, whose metadata links to MLflow's address."""
+    """The same settings with ports that are free now. Chosen before a run, whose metadata links to them."""
     ports = {name: free_port(settings.host, getattr(settings, name)) for name in PORTS}
     for name, port in ports.items():
         if port != getattr(settings, name):
@@ -47,14 +47,16 @@ def refuse_second(settings: Settings) -> None:
 
 
 def serve(settings: Settings, console: Console) -> None:
-    """Start Kafka, Dagster, MLflow and the API, print where they are, score events as they come, stay until Ctrl-C."""
+    """Start Kafka, Dagster and the other servers, print where they are, score events as they come, until Ctrl-C."""
     with streaming.cluster(settings, console) as kafka, Servers(settings) as servers:
         first_key(settings)  # here: a server's output goes to a file, and a key must not
-        console.print("Starting Dagster, MLflow and the scoring API ...")
+        console.print("Starting Dagster, MLflow, the scoring API and the drift reports ...")
         mlflow = _start_mlflow(settings, servers)
+        reports = start_reports(settings, servers)
         dagster = start_dagster(settings, servers)
         api = start_api(settings, servers)
         until_ready(mlflow, lambda: fetch(f"{mlflow.url}/health") is not None)
+        until_ready(reports, lambda: fetch(f"{reports.url}/") is not None)
         until_ready(api, lambda: fetch(f"{api.url}/readyz") is not None)
         for name, url in servers.announce().items():
             console.print(f"  {name:<8} {url}{DOCS if name == 'api' else ''}", soft_wrap=True)
@@ -85,6 +87,14 @@ def _start_mlflow(settings: Settings, servers: Servers) -> Server:
     )
 
 
+def start_reports(settings: Settings, servers: Servers) -> Server:
+    """The folder of drift reports as it is, which the assets' metadata links to; it may still be empty."""
+    folder = settings.paths.reports
+    folder.mkdir(parents=True, exist_ok=True)
+    address = f"{settings.reports_port} --bind {settings.host}".split()
+    return servers.start("reports", "http.server", *address, "--directory", str(folder), url=settings.reports_url)
+
+
 def start_api(settings: Settings, servers: Servers) -> Server:
     """The scoring API; ready when `/readyz` answers."""
     address = f"--host {settings.host} --port {settings.api_port}".split()
@@ -102,11 +112,17 @@ def start_dagster(settings: Settings, servers: Servers, *, automate: bool = True
     workspace.write_text(yaml.safe_dump({"load_from": [{"grpc_server": location} for location in locations]}))
     url = f"http://{settings.host}:{settings.dagster_port}"
     address = f"-h {settings.host} -p {settings.dagster_port}".split()
-    web = servers.start("dagster", "dagster_webserver", *address, "-w", str(workspace), url=url)
+    form = _log_format(settings)
+    web = servers.start("dagster", "dagster_webserver", *address, *form, "-w", str(workspace), url=url)
     until_ready(web, lambda: all(location_loaded(url, name) for name in CODE_SERVERS))
     if automate:
-        servers.start("daemon", "dagster._daemon", "run", "-w", str(workspace))
+        servers.start("daemon", "dagster._daemon", "run", *form, "-w", str(workspace))
     return url
+
+
+def _log_format(settings: Settings) -> list[str]:
+    """Dagster's own servers never load our code, and so never our formatter: theirs."""
+    return ["--log-format", "json"] if settings.log_format is LogFormat.JSON else []
 
 
 def _start_code_servers(settings: Settings, servers: Servers) -> list[dict[str, str | int]]:
@@ -114,7 +130,7 @@ def _start_code_servers(settings: Settings, servers: Servers) -> list[dict[str, 
     started: list[tuple[Server, int]] = []
     for name, command in CODE_SERVERS.items():
         port = free_port(settings.host, started[-1][1] + 1 if started else CODE_SERVER_PORT)
-        address = f"-h {settings.host} -p {port}".split()
+        address = [*f"-h {settings.host} -p {port}".split(), *_log_format(settings)]
         # By default a server waits a minute for sensors that are looking at their topics.
         server = servers.start(f"code-{name}", *command.split(), *address, DAGSTER_GRPC_SHUTDOWN_GRACE_PERIOD="1")
         started.append((server, port))

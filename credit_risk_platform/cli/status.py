@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from credit_risk_platform.cli.probes import ServerStatus, probe
@@ -45,6 +45,7 @@ class Status:
     assets: dict[str, AssetStatus]
     champion: dict[str, Any] | None
     behaviour_champion: dict[str, Any] | None
+    retraining: dict[str, Any] | None
     servers: dict[str, ServerStatus]
 
     def as_dict(self) -> dict[str, Any]:
@@ -58,6 +59,7 @@ def collect(settings: Settings) -> Status:
         assets=_assets(settings),
         champion=_champion(settings),
         behaviour_champion=_champion(settings, "behaviour"),
+        retraining=_retraining(settings),
         servers=probe(settings),
     )
 
@@ -69,6 +71,27 @@ def _champion(settings: Settings, role: str = "") -> dict[str, Any] | None:
     if pointer is None:
         return None
     return {name: value for name, value in pointer.as_dict().items() if name != "history"}
+
+
+def _retraining(settings: Settings) -> dict[str, Any] | None:
+    """The last training that evidence called for: by what, whether its model was promoted, until when none follows."""
+    from credit_risk_platform.adapters.bundles import BundleStore
+    from credit_risk_platform.adapters.retraining_record import RetrainingRecord
+
+    last = RetrainingRecord(settings.paths.models).last()
+    if last is None:
+        return None
+    pointer = BundleStore(settings.paths.models).pointer()
+    cooldown = timedelta(days=settings.retrain_cooldown_days)
+    return {
+        "triggered_at": last.at.isoformat(timespec="seconds"),
+        "trigger": last.trigger,
+        "value": last.value,
+        "evidence": str(last.basis),
+        "run_id": last.run_id,
+        "promoted": pointer is not None and any(entry.run_id == last.run_id for entry in pointer.history),
+        "cooldown_until": (last.at + cooldown).isoformat(timespec="seconds"),
+    }
 
 
 def _assets(settings: Settings) -> dict[str, AssetStatus]:
@@ -146,6 +169,8 @@ def show(status: Status, console: Console) -> None:
         console.print("No champion yet: crp train")
     if status.behaviour_champion:
         console.print(_champion_table(status.behaviour_champion, "Behavioural champion"))
+    if status.retraining:
+        console.print(_retraining_line(status.retraining))
     servers = new_table("Servers", ("server", "url", "state"))
     for name, server in status.servers.items():
         servers.add_row(name, server.url, "[green]up[/]" if server.up else "[dim]down[/]")
@@ -173,3 +198,12 @@ def _champion_table(champion: dict[str, Any], word: str) -> Table:
     for split in sorted(measured, key=lambda name: SPLITS.index(name) if name in SPLITS else len(SPLITS)):
         table.add_row(split, *(f"{measured[split][m]:.4f}" if m in measured[split] else "" for m in HEADLINE_METRICS))
     return table
+
+
+def _retraining_line(last: dict[str, Any]) -> str:
+    began, ends = (last[name][:16].replace("T", " ") for name in ("triggered_at", "cooldown_until"))
+    outcome = "promoted a new champion" if last["promoted"] else "no new champion so far"
+    return (
+        f"Retraining: {last['trigger']} {last['value']} started run {last['run_id'][:8]} at {began} UTC ({outcome}); "
+        f"cool-down until {ends} UTC\n"
+    )

@@ -43,12 +43,14 @@ def stream(
     from credit_risk_platform.adapters.streaming.batch import NotReadyError
     from credit_risk_platform.cli.home import CommandError, open_home, prepare_home
     from credit_risk_platform.domain.contracts.messages import CONTRACTS
+    from credit_risk_platform.log_format import install
 
     with command():
         settings = open_home(home)
         if topic not in CONTRACTS:
             raise CommandError(f"there is no topic {topic}. Topics: {', '.join(CONTRACTS)}")
         prepare_home(settings)
+        install(settings)
         logging.getLogger("kafka").setLevel(logging.CRITICAL)  # what matters of it comes as one sentence
         try:
             summary = run(settings, topic, duration, metrics_port, quiet=as_json)

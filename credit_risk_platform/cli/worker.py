@@ -10,6 +10,7 @@ import sys
 
 import dagster as dg
 
+from credit_risk_platform.log_format import install
 from credit_risk_platform.settings import Settings
 
 STREAMING = ("micro_batch_scoring", "repayment_updates", "transaction_windows")
@@ -19,6 +20,7 @@ STREAMING = ("micro_batch_scoring", "repayment_updates", "transaction_windows")
 def main(job: str, run_id: str, partition: str = "", *assets: str) -> int:
     """Exit code 0 when every step and every blocking check of the run was green. `assets` narrow the job."""
     settings = Settings()
+    install(settings)
     definitions, location = _location_of(job, settings)
     with dg.DagsterInstance.from_config(str(settings.paths.dagster)) as instance:
         result = definitions.resolve_job_def(job).execute_in_process(

@@ -19,6 +19,7 @@ from credit_risk_platform.adapters.ledger_writer import Stamp
 from credit_risk_platform.adapters.policies import PolicyBook
 from credit_risk_platform.adapters.tokens import TokenKey, load_token_key
 from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
+from credit_risk_platform.log_format import install
 from credit_risk_platform.serving import documentation, problems, routes, security
 from credit_risk_platform.serving.answers import ModelVersions
 from credit_risk_platform.serving.champion import Follower, now
@@ -74,7 +75,9 @@ def create_app(settings: Settings) -> FastAPI:
 
 def from_environment() -> FastAPI:
     """For servers that are given the name of a function."""
-    return create_app(Settings())
+    settings = Settings()
+    install(settings)
+    return create_app(settings)
 
 
 @asynccontextmanager

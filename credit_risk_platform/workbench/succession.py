@@ -14,6 +14,7 @@ from credit_risk_platform.adapters import candidates
 from credit_risk_platform.adapters.bundles import BundleStore, Champion, Promotion
 from credit_risk_platform.adapters.candidates import Candidate
 from credit_risk_platform.adapters.registry import CHALLENGER, CHAMPION, ModelRegistry
+from credit_risk_platform.catalog import TRIGGER, TRIGGER_EVIDENCE, TRIGGER_VALUE
 from credit_risk_platform.domain.bundle import ModelBundle
 from credit_risk_platform.domain.promotion import Gate
 from credit_risk_platform.workbench import report
@@ -38,6 +39,14 @@ class Succession:
         asked = (f"{kind} {self.run.tags[tag]}" for tag, kind in TRIGGERS.items() if tag in self.run.tags)
         return self.ordered_by or next(asked, f"job {self.run.job_name}")
 
+    @property
+    def _called_for(self) -> str:
+        """What evidence against the former champion called for this run, where some did."""
+        tags = self.run.tags
+        if TRIGGER not in tags:
+            return ""
+        return f"; trained because of {tags[TRIGGER]} {tags[TRIGGER_VALUE]} ({tags[TRIGGER_EVIDENCE]})"
+
     def promote(
         self, candidate: Candidate, bundle: ModelBundle, reigning: Champion | None, gates: Sequence[Gate]
     ) -> Champion:
@@ -53,7 +62,7 @@ class Succession:
             promoted_at=self._now(),
             run_id=self.run.run_id,
             promoted_by=self.who,
-            reason=self.reason or f"best eligible candidate; passed {passed}",
+            reason=self.reason or f"best eligible candidate; passed {passed}{self._called_for}",
             mlflow_run_id=candidate.mlflow_run_id,
             training_fingerprint=candidate.training_fingerprint,
         )

@@ -12,7 +12,7 @@ import pytest
 from credit_risk_platform.cli.home import CommandError, open_home, prepare_home
 from credit_risk_platform.cli.probes import address_book, announced, fetch, probe
 from credit_risk_platform.cli.processes import Servers, free_port, until_ready
-from credit_risk_platform.cli.serving import refuse_second
+from credit_risk_platform.cli.serving import refuse_second, start_reports
 from credit_risk_platform.settings import Settings
 
 HOST = "127.0.0.1"
@@ -96,3 +96,17 @@ def test_someone_else_s_server_on_our_port_is_not_taken_for_ours(home: Settings)
         web = servers.start("web", "http.server", str(port), "--bind", HOST, url=f"http://{HOST}:{port}")
         until_ready(web, lambda: fetch(f"{web.url}/") is not None)
         assert probe(stranger)["dagster"].up is False
+
+
+def test_a_report_of_the_night_opens_where_its_asset_links_to(home: Settings) -> None:
+    """On loopback, from a folder that may not be there yet."""
+    settings = home.model_copy(update={"reports_port": free_port(HOST, 8780)})
+    with Servers(settings) as servers:
+        reports = start_reports(settings, servers)
+        until_ready(reports, lambda: fetch(f"{reports.url}/") is not None)
+        servers.announce()
+        assert probe(settings)["reports"].up
+        written = settings.paths.reports / "drift" / "2026-06-30" / "feature_drift.html"
+        written.parent.mkdir(parents=True)
+        written.write_text("the page")
+        assert fetch(f"{settings.reports_url}/drift/2026-06-30/feature_drift.html") == b"the page"

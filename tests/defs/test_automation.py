@@ -94,6 +94,8 @@ def test_every_cron_of_the_source_system_is_kept_and_is_utc_on_any_host(tmp_path
     found = schedules(tmp_path)
     crons = {name: schedule.cron_schedule for name, schedule in found.items()}
     assert crons.pop("behaviour_training") == "30 1 * * 0", "ours, half an hour after the application model's"
+    assert crons.pop("archive_daily") == "30 0 * * *", "S2's; the day is over, its late messages are in"
+    assert crons.pop("health_check") == ["5 * * * *", "30 6 * * *"], "ours: hourly, and after monitoring"
     assert crons == {
         "daily_ingestion": "0 2 * * *",
         "feature_engineering": "0 4 * * *",
@@ -110,6 +112,10 @@ def test_the_lakehouse_preset_lands_every_four_hours_and_builds_gold_daily(tmp_p
     assert found["silver_refresh"].cron_schedule == "0 */4 * * *"
     assert found["gold_refresh"].cron_schedule == "0 4 * * *"
     assert "daily_ingestion" not in found
+
+
+def test_training_by_day_is_a_setting_away(tmp_path):
+    assert schedules(tmp_path, training_preset="daily")["model_training"].cron_schedule == "0 1 * * *"
 
 
 def test_schedules_ship_running_only_where_the_settings_say_so(tmp_path):
@@ -133,7 +139,7 @@ def test_features_wait_when_ingestion_is_late_and_say_what_they_wait_for(tmp_pat
     assert isinstance(features_tick(schedule, instance, four + dt.timedelta(days=1)), dg.SkipReason)
 
 
-@pytest.mark.parametrize("name", ["portfolio_scoring", "model_monitoring"])
+@pytest.mark.parametrize("name", ["portfolio_scoring", "model_monitoring", "archive_daily"])
 def test_two_daily_ticks_score_two_days_and_a_repeated_tick_scores_none_twice(tmp_path, name):
     schedule = schedules(tmp_path)[name]
     ticks = [dt.datetime(2026, 3, day, 5, tzinfo=dt.UTC) for day in (2, 3, 3)]

@@ -58,6 +58,7 @@ def test_status_answers_before_anything_ran(crp: CommandRun, tmp_path: Path) -> 
         "dagster": False,
         "mlflow": False,
         "api": False,
+        "reports": False,
     }
     assert not (tmp_path / "home").exists(), "looking must not leave anything behind"
 

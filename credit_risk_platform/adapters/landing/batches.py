@@ -64,7 +64,7 @@ class Batches:
             beside = self._receipt(delivery.batch, companion[0])
             if beside is None or beside.file_sha256 != companion[1]:
                 return None
-        return self._current_again(replace(found, already_landed=True))
+        return self._current_again(replace(found, already_landed=True), delivery)
 
     @contextmanager
     def preparing(self, batch: str) -> Iterator[tuple[Path, Path]]:
@@ -102,16 +102,20 @@ class Batches:
         file = self.bronze.batch(batch) / manifest_file(table)
         return Manifest.read(file) if file.exists() else None
 
-    def _current_again(self, manifest: Manifest) -> Manifest:
-        """A book that comes back after another one counts again. Where files add up, nothing changes."""
+    def _current_again(self, manifest: Manifest, delivery: Delivery) -> Manifest:
+        """A book that comes back after another one counts again, from now on. Where files add up, nothing changes."""
         last = self.manifests(self.tables[0])[-1]
         if self.source in INCREMENTAL or last.batch == manifest.batch:
             return manifest
         for table in self.tables:
             if (receipt := self._receipt(manifest.batch, table)) is not None:
-                again = replace(receipt, sequence=last.sequence + 1)
+                again = _landed_again(receipt, last.sequence + 1, delivery)
                 write_file(self.bronze.batch(manifest.batch) / manifest_file(table), again.to_json())
-        return replace(manifest, sequence=last.sequence + 1)
+        return _landed_again(manifest, last.sequence + 1, delivery)
+
+
+def _landed_again(manifest: Manifest, sequence: int, delivery: Delivery) -> Manifest:
+    return replace(manifest, sequence=sequence, landed_at=delivery.moment, run_id=delivery.run_id)
 
 
 def _write_empty(connection: duckdb.DuckDBPyConnection, path: Path, columns: Mapping[str, str]) -> None:

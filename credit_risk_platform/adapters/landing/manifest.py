@@ -56,6 +56,11 @@ class Delivery:
     def batch(self) -> str:
         return self.sha256[:12]
 
+    @property
+    def moment(self) -> str:
+        """When, as a manifest says it."""
+        return self.landed_at.isoformat(timespec="seconds")
+
 
 @dataclass(frozen=True)
 class Manifest:
@@ -122,7 +127,7 @@ def receipt(delivery: Delivery, table: str, counts: Counts, columns: Sequence[Co
         columns=[column.name for column in columns],
         schema_fingerprint=schema_fingerprint(TABLES[table]),
         sequence=sequence,
-        landed_at=delivery.landed_at.isoformat(timespec="seconds"),
+        landed_at=delivery.moment,
         run_id=delivery.run_id,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from credit_risk_platform.adapters.landing.batches import Batches
@@ -18,7 +18,7 @@ from credit_risk_platform.adapters.landing.layout import (
     TABLES,
     dataset_name,
 )
-from credit_risk_platform.adapters.landing.manifest import SQL_COLUMNS
+from credit_risk_platform.adapters.landing.manifest import SQL_COLUMNS, Manifest
 from credit_risk_platform.adapters.landing.rejects import REJECT_COLUMNS
 from credit_risk_platform.adapters.landing.sql import literal
 from credit_risk_platform.adapters.warehouse.base import Warehouse
@@ -47,11 +47,22 @@ def table_query(batches: Batches, table: str) -> str:
             f"select {columns} from (select * from {_parquet(every / f'{LOANS}.parquet')}) as landed "
             f"anti join (select * from {_parquet(every / f'{SUPERSEDED}.parquet')}) as restated using (loan_id, _batch)"
         )
-    landed = batches.manifests(table)
-    counting = [EMPTY_BATCH, *(manifest.batch for manifest in landed[-1:])]
-    return (
-        f"select {columns} from {_parquet(*(batches.bronze.batch(batch) / f'{table}.parquet' for batch in counting))}"
-    )
+    return version_query(batches, table, batches.manifests(table))
+
+
+def version_query(batches: Batches, table: str, landed: Sequence[Manifest]) -> str:
+    """The rows of one bronze table as they stood after the last of `landed`, which are the first ones in their order.
+
+    Batches stay in the lake after a later one has taken their place, so earlier versions can be read.
+    """
+    columns = ", ".join(column.name for column in TABLES[table])
+    counting = landed if batches.source in INCREMENTAL else landed[-1:]
+    folders = [batches.bronze.batch(batch) for batch in (EMPTY_BATCH, *(manifest.batch for manifest in counting))]
+    rows = f"select * from {_parquet(*(folder / f'{table}.parquet' for folder in folders))}"
+    if batches.source not in INCREMENTAL:
+        return f"select {columns} from ({rows})"
+    restated = f"select * from {_parquet(*(folder / f'{SUPERSEDED}.parquet' for folder in folders))}"
+    return f"select {columns} from ({rows}) as landed anti join ({restated}) as restated using (loan_id, _batch)"
 
 
 def _landings(bronze: Path) -> str:

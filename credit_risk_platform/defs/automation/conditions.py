@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from credit_risk_platform.catalog import Bronze, Gold, Group
+from credit_risk_platform.catalog import Bronze, Gold, Group, Monitoring
 from credit_risk_platform.defs.automation.jobs import MART_GROUPS
 
 INGESTION_CRON = "0 2 * * *"
@@ -49,6 +49,22 @@ WEIGH_AGAIN = (
 ).with_label("after_a_promotion")
 """The cut-off is weighed again with a new champion; the policy's record is looked at every ten minutes."""
 
+SCORED_DAYS = dg.AssetSelection.assets(Gold.PORTFOLIO_SCORES)
+EXPORT_AGAIN = (
+    # Of the scored days some are always missing, and all of them before the first scoring.
+    dg.AutomationCondition.eager().replace(
+        "any_deps_missing", dg.AutomationCondition.any_deps_missing().ignore(SCORED_DAYS)
+    )
+    & dg.AutomationCondition.any_deps_match(~dg.AutomationCondition.missing()).allow(SCORED_DAYS)
+    & dg.AutomationCondition.all_deps_blocking_checks_passed()
+).with_label("after_the_marts_or_a_scoring")
+"""The early-warning files show both, so they are written after either."""
+
+FOLLOW_LABELS = (dg.AutomationCondition.eager() & dg.AutomationCondition.all_deps_blocking_checks_passed()).with_label(
+    "after_new_labels_or_a_promotion"
+)
+"""Performance is measured again with new outcomes and with a new champion; backtests are the sensor's affair."""
+
 
 def automate(assets: Iterable[Any]) -> Sequence[Any]:
     """The same assets, every mart and everything about decisions with its condition."""
@@ -60,9 +76,13 @@ def automate(assets: Iterable[Any]) -> Sequence[Any]:
     return dg.map_asset_specs(follow, assets)
 
 
-def _condition(spec: dg.AssetSpec) -> dg.AutomationCondition[dg.AssetKey] | None:
+def _condition(spec: dg.AssetSpec) -> dg.AutomationCondition[Any] | None:
+    if spec.key == Gold.EARLY_WARNING_FILES:
+        return EXPORT_AGAIN
     if spec.group_name in MART_GROUPS:
         return FOLLOW_SOURCES
     if spec.group_name == Group.DECISIONS:
         return WEIGH_AGAIN if spec.key == Gold.CUTOFF_CURVE else DECIDE_REGULARLY
+    if spec.group_name == Group.PERFORMANCE and spec.key != Monitoring.BACKTEST_PD:
+        return FOLLOW_LABELS
     return None

@@ -4,16 +4,22 @@ from typing import Any
 
 import dagster as dg
 
-from credit_risk_platform.catalog import BATCH_RUN, Group
+from credit_risk_platform.catalog import BATCH_RUN, Gold, Group, Monitoring
 
 SOURCES = dg.AssetSelection.groups(Group.SOURCES)
-MART_GROUPS = (Group.STAGING, Group.FEATURES, Group.PORTFOLIO, Group.POLICY)
-MARTS = dg.AssetSelection.groups(*MART_GROUPS)
+MART_GROUPS = (Group.STAGING, Group.FEATURES, Group.PORTFOLIO, Group.POLICY, Group.EARLY_WARNING)
+FILES = dg.AssetSelection.assets(Gold.EARLY_WARNING_FILES)
+"""Files that also show predictions: after scoring, where the marts come before it."""
+MARTS = dg.AssetSelection.groups(*MART_GROUPS) - FILES
 TRAINING = dg.AssetSelection.groups(Group.TRAINING)
 BEHAVIOUR = dg.AssetSelection.groups(Group.BEHAVIOUR)
 SCORING = dg.AssetSelection.groups(Group.SCORING)
 DECISIONS = dg.AssetSelection.groups(Group.DECISIONS)
 MONITORING = dg.AssetSelection.groups(Group.MONITORING)
+HEALTH = dg.AssetSelection.groups(Group.HEALTH)
+ARCHIVE = dg.AssetSelection.groups(Group.ARCHIVE)
+PERFORMANCE = dg.AssetSelection.groups(Group.PERFORMANCE) - dg.AssetSelection.assets(Monitoring.BACKTEST_PD)
+"""Backtests are partitioned by vintage: their job is `vintage_backtest`, asked for as vintages mature."""
 
 
 def _job(name: str, selection: dg.AssetSelection, description: str) -> Any:
@@ -45,9 +51,17 @@ application_decisions = _job(
     DECISIONS,
     description="Decide on every scored application: outcomes, referral queue, notices, experiments and fraud signals.",
 )
+archive_daily = _job(
+    "archive_daily",
+    dg.AssetSelection.assets(Monitoring.ARCHIVE_DAILY),
+    description="Copy the raw events that arrived on a day, and its drift reports, to files with checksums.",
+)
+health_check = _job(
+    "health_check", HEALTH, description="The morning's page: assets, checks, streams, API, alerts, disk, in one table."
+)
 full_pipeline = _job(
     "full_pipeline",
-    SOURCES | MARTS | TRAINING | BEHAVIOUR | SCORING | DECISIONS | MONITORING,
+    SOURCES | MARTS | TRAINING | BEHAVIOUR | SCORING | DECISIONS | MONITORING | ARCHIVE | PERFORMANCE | HEALTH | FILES,
     description="Everything, source to score and decision, for one as-of date.",
 )
 silver_refresh = _job(
@@ -69,6 +83,8 @@ JOBS = [
     portfolio_scoring,
     model_monitoring,
     application_decisions,
+    archive_daily,
+    health_check,
     full_pipeline,
     silver_refresh,
     gold_refresh,

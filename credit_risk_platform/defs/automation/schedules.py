@@ -9,7 +9,7 @@ from credit_risk_platform.catalog import Bronze
 from credit_risk_platform.defs.automation import jobs
 from credit_risk_platform.defs.automation.conditions import FEATURES_CRON, INGESTION_CRON
 from credit_risk_platform.defs.automation.upkeep import lake_upkeep
-from credit_risk_platform.settings import PortfolioSource, SchedulePreset, Settings
+from credit_risk_platform.settings import PortfolioSource, SchedulePreset, Settings, TrainingPreset
 
 PORTFOLIO_BRONZE = {
     PortfolioSource.SYNTHETIC: Bronze.SYNTHETIC_LOANS,
@@ -17,6 +17,7 @@ PORTFOLIO_BRONZE = {
     PortfolioSource.LANDING: Bronze.LANDING_LOANS,
 }
 AssetJob: TypeAlias = Any  # what `define_asset_job` returns; Dagster exports no name for it
+TRAINING_CRONS = {TrainingPreset.WEEKLY: "0 1 * * 0", TrainingPreset.DAILY: "0 1 * * *"}
 INGESTION_HEAD_START = dt.timedelta(hours=2)
 
 
@@ -24,15 +25,18 @@ def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
     """The preset's schedules, RUNNING where the settings say so."""
     status = dg.DefaultScheduleStatus.RUNNING if settings.automation_running else dg.DefaultScheduleStatus.STOPPED
 
-    def cron(job: AssetJob, schedule: str) -> dg.ScheduleDefinition:
+    def cron(job: AssetJob, schedule: str | list[str]) -> dg.ScheduleDefinition:
         return dg.ScheduleDefinition(
             name=job.name, job=job, cron_schedule=schedule, execution_timezone="UTC", default_status=status
         )
 
     always = [
-        cron(jobs.model_training, "0 1 * * 0"),
+        cron(jobs.model_training, TRAINING_CRONS[settings.training_preset]),
         cron(jobs.behaviour_training, "30 1 * * 0"),
         cron(lake_upkeep, "30 3 * * *"),
+        # Hourly: a run costs some five seconds of a core. The second one shows what monitoring found at six.
+        cron(jobs.health_check, ["5 * * * *", "30 6 * * *"]),
+        _for_yesterday(jobs.archive_daily, "30 0 * * *", status),
         _for_yesterday(jobs.portfolio_scoring, "0 5 * * *", status),
         _for_yesterday(jobs.model_monitoring, "0 6 * * *", status),
     ]

@@ -10,11 +10,11 @@ from credit_risk_platform.adapters import drift_report
 from credit_risk_platform.adapters.bundles import BundleStore
 from credit_risk_platform.adapters.drift_reference import NoReferenceError, Reference, reference_of
 from credit_risk_platform.adapters.drift_report import FEATURE_DRIFT, SCORE_DRIFT, Measured
-from credit_risk_platform.adapters.portfolio import bundle_of_day
-from credit_risk_platform.adapters.realised import realised
+from credit_risk_platform.adapters.realised import keep_realised, realised
 from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
 from credit_risk_platform.catalog import PORTFOLIO_DAYS, Gold, Group, Models, Monitoring, Owner
 from credit_risk_platform.defs.monitoring import checks
+from credit_risk_platform.defs.monitoring.bundles import champion, scorer_of
 from credit_risk_platform.domain.bundle import ModelBundle
 
 FRESH = dg.FreshnessPolicy.time_window(fail_window=dt.timedelta(hours=50), warn_window=dt.timedelta(hours=26))
@@ -41,7 +41,7 @@ def feature_drift(
     bundles: dg.ResourceParam[BundleStore],
 ) -> dg.MaterializeResult:
     as_of = dt.date.fromisoformat(context.partition_key)
-    bundle = _champion(bundles)
+    bundle = champion(bundles)
     reference = _reference(warehouse, bundle)
     measured = drift_report.feature_drift(warehouse, reference, as_of)
     return _report(
@@ -63,7 +63,7 @@ def feature_drift(
     group_name=Group.MONITORING,
     owners=[Owner.MODELS],
     kinds={"python", "duckdb"},
-    code_version="1",
+    code_version="2",
     freshness_policy=FRESH,
     description=(
         "How far the day's PDs have moved from those of the vintages held out in training, and whether PDs came true: "
@@ -76,16 +76,11 @@ def score_drift(
     bundles: dg.ResourceParam[BundleStore],
 ) -> dg.MaterializeResult:
     as_of = dt.date.fromisoformat(context.partition_key)
-    sha = bundle_of_day(warehouse, as_of)
-    if sha is None:
-        raise dg.Failure(
-            f"no loan is scored as of {as_of}: materialise that partition of gold/portfolio_scores first",
-            allow_retries=False,
-        )
-    bundle = bundles.load(sha)
+    bundle = scorer_of(warehouse, bundles, as_of)
     reference = _reference(warehouse, bundle)
     measured = drift_report.score_drift(warehouse, reference, as_of)
     came_true = realised(warehouse, bundle, reference.learnt_until)
+    keep_realised(warehouse, came_true, as_of, reference.bundle_sha)
     return _report(
         warehouse,
         SCORE_DRIFT,
@@ -96,13 +91,6 @@ def score_drift(
         extra={"new_matured_loans": came_true.loans, "expected_bad_rate": came_true.mean_pd,
                "observed_bad_rate": came_true.bad_rate},
     )  # fmt: skip
-
-
-def _champion(bundles: BundleStore) -> ModelBundle:
-    bundle = bundles.champion()
-    if bundle is None:
-        raise dg.Failure("There is no champion to watch. Materialise models/champion first.", allow_retries=False)
-    return bundle
 
 
 def _reference(warehouse: DuckLakeWarehouse, bundle: ModelBundle) -> Reference:

@@ -18,6 +18,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from credit_risk_platform.adapters.api_keys import KeyRing
+from credit_risk_platform.log_format import ACCESS
 from credit_risk_platform.serving.problems import FieldError, Kind, Problem
 from credit_risk_platform.serving.security.audit import AuditLog
 from credit_risk_platform.serving.security.callers import authenticate
@@ -109,7 +110,10 @@ class Gate:
         except Exception as error:  # noqa: BLE001 - the last resort: an answer for the client, a trace for us
             await visit.refuse(_unexpected(error, visit.request_id), receive)
         finally:
-            self.options.audit.write(visit.entry())
+            entry = visit.entry()
+            self.options.audit.write(entry)
+            if ACCESS.isEnabledFor(logging.INFO):
+                ACCESS.info("%s %s %s", entry["method"], entry["route"], entry["status"], extra=_fields(entry))
 
     def _admit(self, scope: Scope, visit: _Visit) -> None:
         headers = visit.request_headers
@@ -122,6 +126,10 @@ class Gate:
         declared = headers.get("content-length", "0")
         if declared.isdecimal() and int(declared) > self.options.body_bytes:
             raise too_large(self.options.body_bytes)
+
+
+def _fields(entry: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in entry.items() if name != "time"}  # the log's line has its own
 
 
 def _is_open(path: str) -> bool:
