@@ -285,6 +285,10 @@ def test_a_sensor_switched_on_late_tells_what_is_red_still_and_not_what_was_mend
 ) -> None:
     check_run(instance, "2026-06-30", blocks=False, warns=False)
     check_run(instance, "2026-06-30", blocks=True, warns=False)
+    watched.now = datetime.now(UTC) + timedelta(days=2)
+    _, cursor = checks.look(instance, None, watched.desk, URL)
+    checks.look(instance, cursor, watched.desk, URL)
+    assert watched.told() == [], "what was red days ago and has not been looked at since is history"
     watched.now = datetime.now(UTC)
     checks.look(instance, None, watched.desk, URL)
     assert watched.told() == [("fired", "check/monitoring/checked/warns")]

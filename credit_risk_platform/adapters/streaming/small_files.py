@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-FILES_OF_A_READ_TABLE = 16
-FILES_OF_ANOTHER = 128
+FILES_OF_A_READ_TABLE = 28
+FILES_OF_ANOTHER = 512
 """Files after which a table is due. One that each batch reads costs every batch some time per file; another only waits
 for its readers, and joining costs its writer time as well."""
 

@@ -63,11 +63,11 @@ def look(instance: dg.DagsterInstance, cursor: str | None, desk: Desk, dagster_u
         last[_key(entry)] = entry
         if not _evaluation(entry).passed:
             red[_key(entry)] = entry
-    if cursor is None:  # what was mended before anybody watched is no news
+    if not cursor:  # what was mended before anybody watched is no news
         red = {key: entry for key, entry in red.items() if last[key] is entry}
     desk.report([_finding(instance, entry, dagster_url) for entry in red.values()])
     desk.report(healthy=_mended(instance, desk.book, last))
-    after = str(records[-1].storage_id) if records else (cursor or "0")
+    after = str(records[-1].storage_id) if records else (cursor or "")
     green = sum(_evaluation(entry).passed for entry in last.values())
     return desk.send(f"{len(records)} new check results: {green} checks green, {len(last) - green} red."), after
 

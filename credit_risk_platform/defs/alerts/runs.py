@@ -59,7 +59,7 @@ def look(instance: dg.DagsterInstance, cursor: str | None, desk: Desk, dagster_u
     records = instance.fetch_run_status_changes(wanted, limit=AT_MOST, ascending=True).records
     failed = [run for record in records if (run := instance.get_run_by_id(record.run_id)) is not None]
     untold = [run for run in failed if not _stopped_by_a_check(instance, run)]
-    if cursor is None:  # what was mended before anybody watched is no news
+    if not cursor:  # what was mended before anybody watched is no news
         untold = [run for run in untold if not _succeeded_since(instance, run)]
     known = {one["key"]: one["facts"] for one in desk.book.open_incidents()}
     desk.report(_findings(instance, untold, known, dagster_url))
@@ -69,7 +69,7 @@ def look(instance: dg.DagsterInstance, cursor: str | None, desk: Desk, dagster_u
         f"{len(failed)} new failed runs, {len(failed) - len(untold)} of them stopped by a red check; "
         f"{len(still)} jobs with an open alert looked at."
     )
-    return answer, str(records[-1].storage_id) if records else (cursor or "0")
+    return answer, str(records[-1].storage_id) if records else (cursor or "")
 
 
 def _findings(
