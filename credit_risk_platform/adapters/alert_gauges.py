@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from credit_risk_platform.adapters.api_scrape import Lately
@@ -36,6 +37,7 @@ class Gauges:
     now: datetime
     calls: Callable[[], Lately | None]
     lags: Callable[[], Mapping[str, Waiting]]
+    home: Path
 
     @cached_property
     def api(self) -> Lately:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from shutil import disk_usage
 
 from credit_risk_platform.adapters.alert_gauges import Gauges, NoDataError, Reading
 from credit_risk_platform.adapters.api_scrape import NotScrapedError
@@ -137,6 +138,12 @@ def feed_age_hours(gauges: Gauges) -> Reading:
                    _page(found["feed"]))  # fmt: skip
 
 
+def disk_free_share(gauges: Gauges) -> Reading:
+    """What a user of the platform may still write; the part that is kept for root does not count."""
+    found = disk_usage(gauges.home)
+    return Reading(found.free / found.total, {"free_gb": round(found.free / 1e9, 1)}, "monitoring/platform_health")
+
+
 def _psi(gauges: Gauges, table: str) -> Reading:
     """Highest PSI of the latest day measured, over new applications."""
     sql = f"""
@@ -181,5 +188,6 @@ MEASURED: Mapping[str, Callable[[Gauges], Reading]] = {
         dead_letter_share,
         applications_per_day_vs_mean,
         feed_age_hours,
+        disk_free_share,
     )
 }

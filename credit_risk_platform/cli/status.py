@@ -187,7 +187,7 @@ def _asset_table(assets: dict[str, AssetStatus]) -> Table:
             checks += f" [red]{asset.checks_failed} FAILED: {', '.join(asset.failed)}[/]"
         rows = f"{asset.rows:,}" if asset.rows is not None else ""
         rejected = f"[yellow]{asset.rejected:,}[/]" if asset.rejected else ""
-        table.add_row(name, rows, rejected, checks.strip(), asset.materialised_at[:16].replace("T", " "))
+        table.add_row(name, rows, rejected, checks.strip(), asset.materialised_at[5:16].replace("T", " "))
     return table
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich import box
+from rich.console import JustifyMethod
 from rich.table import Table
 
 
@@ -12,6 +13,8 @@ def new_table(title: str, columns: Sequence[str], right: Sequence[str] = ()) -> 
     """A light table; the columns named in `right` hold numbers."""
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     table.min_width = len(title) + 1
-    for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    whole = (0, len(columns) - 1)  # a name is copied as it is, and a time read at a glance
+    for place, column in enumerate(columns):
+        justify: JustifyMethod = "right" if column in right else "left"
+        table.add_column(column, justify=justify, overflow="fold", no_wrap=place in whole)
     return table

@@ -47,6 +47,7 @@ _METRICS = (
         "Applications of the last full day over the mean of the days before it; 1 is an ordinary day.",
     ),
     Metric("feed_age_hours", "h", "Time since the source that has been silent for longest last brought something."),
+    Metric("disk_free_share", "share", "Free space, of all, on the disk that holds the lake."),
 )
 METRICS: Mapping[str, Metric] = {metric.name: metric for metric in _METRICS}
 """Every metric by its name."""

@@ -40,7 +40,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DuckLakeWarehouse
 def read(
     metric: str, lake: DuckLakeWarehouse, lately: Lately | None = None, lags: Mapping[str, Waiting] | None = None
 ) -> Reading:
-    return measure(metric, Gauges(lake, NOW, lambda: lately, lambda: lags or {}))
+    return measure(metric, Gauges(lake, NOW, lambda: lately, lambda: lags or {}, Path()))
 
 
 def put(lake: DuckLakeWarehouse, table: str, rows: list[dict[str, Any]], schema: pa.Schema | None = None) -> None:
@@ -55,8 +55,10 @@ def test_an_empty_platform_knows_nothing_and_alarms_nobody(tmp_path: Path) -> No
     empty = DuckLakeWarehouse(tmp_path, threads=1)
 
     away = {"repayments": Waiting(None, "Kafka does not answer")}
-    readings = {name: measure(name, Gauges(empty, NOW, lambda: None, lambda: away)) for name in METRICS}
+    readings = {name: measure(name, Gauges(empty, NOW, lambda: None, lambda: away, Path())) for name in METRICS}
     empty.close()
+    free = readings.pop("disk_free_share")  # that is known without a lake
+    assert 0 < free.value <= 1
     assert {name for name, found in readings.items() if found.value is not None} == set()
     assert all(found.note for found in readings.values())
     assert readings["stream_lag_messages"].note == "Kafka does not answer"
@@ -127,7 +129,7 @@ def test_an_api_that_is_down_is_no_data_and_the_note_says_how_to_start_it(lake: 
 
     with pytest.raises(NotScrapedError, match="crp api"):
         down()
-    found = measure("api_latency_p95", Gauges(lake, NOW, down, dict))
+    found = measure("api_latency_p95", Gauges(lake, NOW, down, dict, Path()))
     assert found.value is None
     assert "crp api" in found.note
 

@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-FILES_OF_A_READ_TABLE = 28
+FILES_OF_A_READ_TABLE = 64
 FILES_OF_ANOTHER = 512
 """Files after which a table is due. One that each batch reads costs every batch some time per file; another only waits
 for its readers, and joining costs its writer time as well."""
+BATCHES_BETWEEN = 16
+"""A batch waits for the merge beside it, so an event should meet one of them at most."""
 
 
 class SmallFiles:
@@ -23,17 +25,20 @@ class SmallFiles:
         self._files: Counter[str] = Counter()
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="small-files")
         self._running: Future[None] | None = None
+        self._since = BATCHES_BETWEEN
 
     def written(self, tables: Iterable[str]) -> None:
         """A batch has left one file in each of `tables`. Raises what an earlier merge failed with."""
         self._files.update(tables)
+        self._since += 1
         if self._running is not None:
             if not self._running.done():
                 return
             self._running.result()
             self._running = None
         table = max(self._files, key=self._due, default=None)
-        if table is not None and self._due(table) >= 1:
+        if table is not None and self._due(table) >= 1 and self._since >= BATCHES_BETWEEN:
+            self._since = 0
             del self._files[table]
             self._running = self._pool.submit(self._merge, table)
 

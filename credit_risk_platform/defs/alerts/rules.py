@@ -60,6 +60,7 @@ def look(settings: Settings, warehouse: Warehouse, desk: Desk) -> dg.SkipReason:
         desk.now,
         lambda: _calls(settings, desk),
         lambda: waiting(kafka_connection(settings), settings.kafka_group),
+        settings.home,
     )
     faults: dict[str, str] = {}
     readings = {metric: _reading(metric, gauges, faults) for metric in dict.fromkeys(rule.metric for rule in rules)}
