@@ -39,6 +39,7 @@ PAGES = {
     "micro_batches": ("runs?q[]=job:micro_batch_scoring", "1800,900"),
     "decisions": ("assets/gold/decisions?view=overview", "1800,2700"),
     "cutoff_curve": ("assets/gold/cutoff_curve?view=overview", "1800,2100"),
+    "platform_health": ("assets/monitoring/platform_health?view=overview", "1800,1900"),
     "application_scores": ("assets/gold/application_scores?view=overview", "1800,1300"),
 }
 API_DOCS = "api_docs"

@@ -75,11 +75,11 @@ def keep(warehouse: Warehouse, found: Sequence[Area], now: datetime) -> int:
     return warehouse.replace(PLATFORM_HEALTH, pa.Table.from_pylist(lines, _SCHEMA), "hour = ?", [hour])
 
 
-def lines(found: Sequence[Area], url: str) -> list[dict[str, str]]:
-    """The page as people see it; links lead to the Dagster UI at `url`."""
+def lines(found: Sequence[Area]) -> list[dict[str, str]]:
+    """The page as people see it. `page` is what to open in Dagster's UI: an asset, or the list of runs."""
     return [
         {"area": area.name, "state": f"{MARKS[area.state]} {area.state}", "finding": area.finding,
-         "next step": area.next_step, "page": f"{url}{area.link}" if area.link else ""}
+         "next step": area.next_step, "page": area.link.removeprefix("/").removeprefix("assets/")}
         for area in found
     ]  # fmt: skip
 

@@ -27,6 +27,23 @@ TOPIC_COLUMNS = (
     "topic", "lag", "messages_last_hour", "messages_last_day", "dead_letters_last_day", "event_to_result_p50_ms",
     "event_to_result_p95_ms", "last_batch_at", "note",
 )  # fmt: skip
+WORDS = {
+    "hour": "Hour of the look; the hours before are the history.",
+    "place": "Line on the page.",
+    "area": "What was looked at.",
+    "state": "ok, not yet (never happened here, no fault), look (today), act (now).",
+    "finding": "What was found.",
+    "next_step": "What to do about it; empty where nothing is to be done.",
+    "link": "Path of the Dagster page behind it.",
+    "checked_at": "When it was looked at (UTC).",
+    "asset": "Key of the asset.",
+    "group_name": "Group of the asset.",
+    "topic": "Kafka topic.",
+    "lag": "Messages that no batch has taken; empty where no broker answered.",
+    "note": "Why the lag is not known.",
+    "endpoint": "Path of the API.",
+}
+"""Of columns whose name does not say it all, in all four tables."""
 FRESH = dg.FreshnessPolicy.time_window(fail_window=dt.timedelta(hours=4), warn_window=dt.timedelta(hours=2))
 COMMON: dict[str, Any] = {
     "group_name": Group.HEALTH,
@@ -160,7 +177,7 @@ def platform_health(
         data_version=_version(told),
         check_results=[_all_green(found)],
         metadata={
-            "page": _lines(page.lines(found, settings.dagster_url)),
+            "page": _lines(page.lines(found)),
             **_table(warehouse, page.PLATFORM_HEALTH),
         },
     )
@@ -183,7 +200,7 @@ def _api_url(settings: Settings) -> str:
 
 
 def _table(warehouse: Warehouse, name: str) -> dict[str, Any]:
-    columns = [dg.TableColumn(column, kind) for column, kind in warehouse.columns(name).items()]
+    columns = [dg.TableColumn(column, kind, WORDS.get(column)) for column, kind in warehouse.columns(name).items()]
     return {
         "dagster/row_count": warehouse.count(name),
         "dagster/table_name": f"lake.{name}",
