@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
@@ -68,7 +68,18 @@ class DayManifest:
     @property
     def version(self) -> str:
         """Hash of what was archived: the same whenever and by whichever run."""
-        content = {name: value for name, value in asdict(self).items() if name in ("day", "tables", "reports")}
+        return self._hash(self.reports)
+
+    @property
+    def data_version(self) -> str:
+        """As `version`, without the pages: Evidently names their parts anew each time it draws them. Their figures,
+        archived beside them, say whether anything has changed.
+        """
+        return self._hash([report for report in self.reports if not report.name.endswith(".html")])
+
+    def _hash(self, reports: Sequence[ArchivedFile]) -> str:
+        content = {"day": self.day, "tables": [asdict(table) for table in self.tables],
+                   "reports": [asdict(report) for report in reports]}  # fmt: skip
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def table(self, name: str) -> ArchivedTable | None:

@@ -4,19 +4,28 @@ import threading
 
 import pytest
 
-from credit_risk_platform.adapters.streaming.small_files import FILES_OF_A_READ_TABLE, FILES_OF_ANOTHER, SmallFiles
+from credit_risk_platform.adapters.streaming.small_files import (
+    BATCHES_BETWEEN,
+    FILES_OF_A_READ_TABLE,
+    FILES_OF_ANOTHER,
+    SmallFiles,
+)
 
 
 def test_a_table_that_each_batch_reads_is_joined_earlier_than_one_that_waits_for_its_readers() -> None:
     merged: list[str] = []
     files = SmallFiles(merged.append, {"gold.score_ledger"})
-    for _ in range(FILES_OF_ANOTHER):
+    for batch in range(1, FILES_OF_ANOTHER + BATCHES_BETWEEN + 1):
         files.written({"gold.score_ledger", "gold.message_trace"})
         if files._running is not None:
             files._running.result()
+        if batch < FILES_OF_A_READ_TABLE:
+            assert merged == []
+        if batch < FILES_OF_ANOTHER:
+            assert set(merged) <= {"gold.score_ledger"}
     files.close()
     assert merged.count("gold.message_trace") == 1
-    assert merged.count("gold.score_ledger") == FILES_OF_ANOTHER // FILES_OF_A_READ_TABLE - 1  # the other's turn
+    assert merged.count("gold.score_ledger") == FILES_OF_ANOTHER // FILES_OF_A_READ_TABLE
 
 
 def test_a_batch_does_not_wait_for_a_merge_and_a_second_one_does_not_start_beside_it() -> None:

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-FILES_OF_A_READ_TABLE = 64
-FILES_OF_ANOTHER = 512
+FILES_OF_A_READ_TABLE = 32
+FILES_OF_ANOTHER = 256
 """Files after which a table is due. One that each batch reads costs every batch some time per file; another only waits
 for its readers, and joining costs its writer time as well."""
-BATCHES_BETWEEN = 16
+BATCHES_BETWEEN = 8
 """A batch waits for the merge beside it, so an event should meet one of them at most."""
 
 
@@ -22,7 +22,8 @@ class SmallFiles:
 
     def __init__(self, merge: Callable[[str], None], read: Collection[str]) -> None:
         self._merge, self._read = merge, read
-        self._files: Counter[str] = Counter()
+        # Who wrote before has left some, too.
+        self._files = Counter(dict.fromkeys(read, FILES_OF_A_READ_TABLE))
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="small-files")
         self._running: Future[None] | None = None
         self._since = BATCHES_BETWEEN

@@ -25,6 +25,7 @@ from credit_risk_platform.adapters.warehouse.extensions import extension_directo
 from credit_risk_platform.adapters.warehouse.lock import WriterLock
 
 CATALOG = "lake"
+SMALL_FILE_BYTES = 1_000_000
 SCHEMAS = ("bronze", "silver", "gold", "models", "monitoring")
 
 
@@ -134,10 +135,14 @@ class DuckLakeWarehouse:
         return Upkeep(before, self._files())
 
     def merge(self, table: str) -> None:
-        """Make one file of a table's small ones: what keeps a process that writes all day quick until the upkeep."""
+        """Make one file of a table's small ones: what keeps a process that writes all day quick until the upkeep.
+
+        Large files stay as they are: to write them anew would take seconds, under the lock.
+        """
         schema, name = table.split(".")
+        merge = f"call ducklake_merge_adjacent_files('{CATALOG}', ?, schema => ?, max_file_size => {SMALL_FILE_BYTES})"
         with self.lock.held(), self._cursor() as cursor:
-            cursor.execute(f"call ducklake_merge_adjacent_files('{CATALOG}', ?, schema => ?)", [name, schema])
+            cursor.execute(merge, [name, schema])
 
     def _files(self) -> int:
         """Parquet files in the data folder, those of old snapshots included."""

@@ -64,7 +64,7 @@ def archive_daily(
     what = "nothing new" if archived.unchanged else "written"
     context.log.info("%s: %d rows, %d files, %s", day, manifest.rows, len(manifest.files), what)
     return dg.MaterializeResult(
-        data_version=dg.DataVersion(manifest.version),
+        data_version=dg.DataVersion(manifest.data_version),
         metadata=_metadata(store, manifest, day, archived.unchanged),
         check_results=[
             checks.complete(warehouse, store, manifest, archived.snapshot),
