@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,6 +29,29 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest file first: where two workers share the suite, none is left alone with it at the end."""
     items.sort(key=lambda item: item.path.name != "test_demo.py")
+
+
+TOGETHER = {
+    "tests/dbt/": "the story of tests/dbt",
+    **dict.fromkeys(
+        ("tests/defs/test_marts.py", "tests/parity/", "tests/adapters/test_feature_sql.py",
+         "tests/adapters/test_column_lineage.py", "tests/faults/test_readers_while_writing.py"),
+        "the marts of tests/mart_book.py",
+    ),
+}  # fmt: skip
+"""What is made once per process and takes a minute: files that share it go to one worker."""
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """`--dist loadfile`, with those files as one."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByBook(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::", 1)[0]
+            return next((book for start, book in TOGETHER.items() if file.startswith(start)), file)
+
+    return ByBook(config, log)
 
 
 @pytest.fixture(scope="session")

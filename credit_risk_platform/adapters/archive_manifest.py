@@ -68,17 +68,19 @@ class DayManifest:
     @property
     def version(self) -> str:
         """Hash of what was archived: the same whenever and by whichever run."""
-        return self._hash(self.reports)
+        return self._hash(self.tables, self.reports)
 
     @property
     def data_version(self) -> str:
-        """As `version`, without the pages: Evidently names their parts anew each time it draws them. Their figures,
-        archived beside them, say whether anything has changed.
+        """As `version`, without what says nothing of the day: tables of which no row arrived, whether they were there
+        yet or not, and the pages, since Evidently names their parts anew each time it draws them (their figures,
+        archived beside them, say whether anything has changed).
         """
-        return self._hash([report for report in self.reports if not report.name.endswith(".html")])
+        tables = [table for table in self.tables if table.rows]
+        return self._hash(tables, [report for report in self.reports if not report.name.endswith(".html")])
 
-    def _hash(self, reports: Sequence[ArchivedFile]) -> str:
-        content = {"day": self.day, "tables": [asdict(table) for table in self.tables],
+    def _hash(self, tables: Sequence[ArchivedTable], reports: Sequence[ArchivedFile]) -> str:
+        content = {"day": self.day, "tables": [asdict(table) for table in tables],
                    "reports": [asdict(report) for report in reports]}  # fmt: skip
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
