@@ -137,7 +137,6 @@ class FastLane:
                     consumer, watch = None, JoinWatch()
         finally:
             self._leave(consumer)
-            files.close()
         summary.seconds = time.monotonic() - started
         summary.lag = self._log.lag()
         return summary

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,7 +26,6 @@ from credit_risk_platform.adapters.streaming.batch import (
     NotReadyError,
     OffsetRange,
     Outcome,
-    Prepared,
 )
 from credit_risk_platform.adapters.streaming.dead_letters import DeadLetterTopic
 from credit_risk_platform.adapters.streaming.intake import Intake, Judged
@@ -55,8 +53,6 @@ class Processor:
     """Topic id -> where the sink ended when it was last seen. Behind the truth at worst, and the sink would tell."""
     _left: dict[str, str] = field(default_factory=dict)
     """Topic id -> the state of the warehouse this worker's last commit made: in it, `_held` is the truth."""
-    _beside: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, 1, "beside"))
-    """Its thread is started when it is first used."""
 
     def warm(self, now: datetime) -> None:
         """Begin with what a process makes once, on threads of its own: Kafka is asked, and waited for, meanwhile.
@@ -175,7 +171,8 @@ class Processor:
         judged = self.intake.judge(records, now.date())
         if fault is not None:
             judged = self._blame(records, judged, fault)
-        fresh, repeated, prepared = self._prepared(judged.accepted, BatchContext(stamp, now))
+        fresh, repeated = self._without_repeats(judged.accepted)
+        prepared = self.handler.prepare(fresh, BatchContext(stamp, now))
         dead = judged.dead
         if prepared.refused is not None and prepared.refused.num_rows:
             dead = pa.concat_tables([dead, self.intake.refuse(records, prepared.refused)])
@@ -203,34 +200,15 @@ class Processor:
         dead = self.intake.refuse(records, pa.Table.from_pylist([refused], REFUSED_SCHEMA))
         return Judged(judged.accepted.slice(0, 0), dead)
 
-    def _prepared(self, accepted: pa.Table, context: BatchContext) -> tuple[pa.Table, pa.Table, Prepared]:
-        """(new events, repeats of what the sink or an earlier message of this batch holds, work on the new).
-
-        The handler works on all of them while the sink is asked, as there is hardly ever a repeat. Where there is one,
-        that work is thrown away, be it a fault of the repeat's, and done without it.
-        """
+    def _without_repeats(self, accepted: pa.Table) -> tuple[pa.Table, pa.Table]:
+        """(events seen for the first time, events the sink or an earlier message of this batch holds)."""
         table = self.handler.contract.raw_table
-        # Who holds a batch holds this table.
-        held = bool(self._held.get(self.log.topic_id())) or self.warehouse.exists(table)
-        asked = self._beside.submit(self._repeats, accepted, held)
-        try:
-            prepared = self.handler.prepare(accepted, context)
-        except Exception:
-            if not asked.result().num_rows:
-                raise
-        places = asked.result()
-        fresh = _without(accepted, places)
-        if places.num_rows:
-            prepared = self.handler.prepare(fresh, context)
-        return fresh, _only(accepted, places), prepared
-
-    def _repeats(self, accepted: pa.Table, held: bool) -> pa.Table:
-        """Partition and offset of the repeats; `held`: the table of raw messages is there."""
-        raw = self.handler.contract.raw_table
-        known = f"select 1 from {raw} as old where old.event_id = new.event_id" if held else "select 1 where false"
+        known = "select 1 where false"
+        if self._held.get(self.log.topic_id()) or self.warehouse.exists(table):  # who holds a batch holds this table
+            known = f"select 1 from {table} as old where old.event_id = new.event_id"
         with self.warehouse.workspace() as workspace:
             workspace.stage("new_events", accepted.select(["partition", "offset", "kafka_time", "event_id"]))
-            return workspace.query(
+            places = workspace.query(
                 f"""
                 select "partition", "offset" from (
                     select *, row_number() over (
@@ -240,6 +218,7 @@ class Processor:
                 ) as new where nth > 1 or exists ({known})
                 """
             )
+        return _without(accepted, places), _only(accepted, places)
 
     def _send_again(self, records: pa.Table, done: Sequence[OffsetRange], topic_id: str) -> None:
         """A run may have died between its transaction and its dead letters: what the sink holds is sent once more."""
