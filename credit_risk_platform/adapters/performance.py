@@ -25,14 +25,13 @@ from credit_risk_platform.domain.stability import FEWEST_VINTAGES, Stability, gi
 
 MATURED = "monitoring.performance_matured"
 ESTIMATED = "monitoring.performance_estimated"
-PANEL = "silver.int_loan_month_panel"
+EVER_30 = "silver.int_vintage_ever_30"
 FEWEST_BADS = 10
 """Bad (and good) loans below which the AUC of a vintage is left out of the series that are judged or drawn."""
 ENOUGH_BADS = 30
 MAX_FALL = 0.05
 WIDE = 1.96
 """Standard errors either side of a 95 % interval."""
-EARLY_MONTHS, EARLY_DPD = 3, 30
 REALISED = ("auc", "gini", "ks", "brier", "log_loss", "ece", "precision", "recall")
 
 
@@ -80,7 +79,7 @@ def estimated_rows(
     warehouse: Warehouse, bundle: ModelBundle, among: list[Vintage], learnt: Learnt, cutoff: float
 ) -> pa.Table:
     """A row per vintage (`ESTIMATED_SCHEMA`): expected performance, early arrears, and the error where labels are."""
-    early = early_arrears(warehouse, among)
+    early = early_arrears(warehouse)
     rows = []
     for found in judged_by(warehouse, bundle, among):
         if found.pd.size < 2:
@@ -91,25 +90,11 @@ def estimated_rows(
     return pa.Table.from_pylist(rows, ESTIMATED_SCHEMA)
 
 
-def early_arrears(warehouse: Warehouse, among: Sequence[Vintage]) -> dict[date, dict[str, Any]]:
-    """Ever 30 days past due by the third month on book, per vintage that has lived so long; empty without a panel.
-
-    Loans that have left the book by then count with what was seen of them.
-    """
-    if not warehouse.exists(PANEL) or not among:
+def early_arrears(warehouse: Warehouse) -> dict[date, dict[str, Any]]:
+    """Ever 30 days past due by the third month on book, as early warning counts it; vintages that are that old."""
+    if not warehouse.exists(EVER_30):
         return {}
-    found = warehouse.query(
-        f"""
-        with lived as (
-            select loan_id, bool_or(days_past_due >= {EARLY_DPD}) as late
-            from {PANEL} where months_on_book <= {EARLY_MONTHS} group by loan_id
-        )
-        select issue_month, count(*) as early_loans, avg(late::integer)::double as early_rate
-        from gold.loan_outcomes join lived using (loan_id)
-        where meets_credit_policy and last_day(issue_month + interval {EARLY_MONTHS} month) <= observed_through
-        group by 1
-        """
-    )
+    found = warehouse.query(f"select issue_month, loans as early_loans, ever_30_rate as early_rate from {EVER_30}")
     return {row.pop("issue_month"): row for row in found.to_pylist()}
 
 

@@ -54,6 +54,7 @@ def main(arguments: list[str]) -> None:
     from dagster._cli import main as dagster
     from dagster._grpc import server
 
+    # There is no setting for it; tests/cli/test_code_server.py sees when a new Dagster asks for more.
     server.multiprocessing = _Forking  # type: ignore[assignment, attr-defined]
     _Forking.get_context("forkserver")
     forkserver.ensure_running()  # imports now, not when the first event waits

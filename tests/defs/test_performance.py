@@ -11,7 +11,7 @@ import pytest
 
 from credit_risk_platform.adapters import backtests, training_data
 from credit_risk_platform.adapters.ledger import LEDGER
-from credit_risk_platform.adapters.performance import ESTIMATED, MATURED, PANEL, Fall
+from credit_risk_platform.adapters.performance import ESTIMATED, EVER_30, MATURED, Fall
 from credit_risk_platform.adapters.realised import realised
 from credit_risk_platform.adapters.vintages import learnt_of
 from credit_risk_platform.adapters.warehouse.base import Select
@@ -226,8 +226,9 @@ def test_realised_and_estimated_stand_apart_and_the_error_is_told_once_labels_ar
     book: Book, instance: dg.DagsterInstance, clock: None
 ) -> None:
     observe(book, date(2026, 12, 31))
-    late = "(select loan_id, 3 as months_on_book, case when hash(loan_id) % 20 = 0 then 31 else 2 end as days_past_due"
-    book.warehouse.replace_table(PANEL, Select(f"select * from {late} from gold.loan_outcomes)"))
+    lived = "gold.loan_outcomes where last_day(issue_month + interval 3 month) <= observed_through"
+    late = "select issue_month, count(*) as loans, avg((hash(loan_id) % 20 = 0)::integer) as ever_30_rate"
+    book.warehouse.replace_table(EVER_30, Select(f"{late} from {lived} group by 1"))
     keys = [Monitoring.PERFORMANCE_MATURED, Monitoring.PERFORMANCE_ESTIMATED]
     job = room(book).resolve_implicit_global_asset_job_def()
     result, again = (job.execute_in_process(instance=instance, asset_selection=keys) for _ in range(2))

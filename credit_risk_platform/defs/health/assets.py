@@ -37,7 +37,7 @@ WORDS = {
     "link": "Path of the Dagster page behind it.",
     "checked_at": "When it was looked at (UTC).",
     "asset": "Key of the asset.",
-    "group_name": "Group of the asset.",
+    "asset_group": "Group of the asset.",
     "topic": "Kafka topic.",
     "lag": "Messages that no batch has taken; empty where no broker answered.",
     "note": "Why the lag is not known.",

@@ -16,7 +16,7 @@ from credit_risk_platform.defs.performance.common import champion, table, the_bo
 from credit_risk_platform.domain.policy import PolicyError
 
 DEPS = [Gold.APPLICATION_FEATURES, Gold.LOAN_OUTCOMES, Gold.RISK_BANDS, Gold.TRAINING_SET, Models.CHAMPION]
-PANEL = dg.AssetKey(["silver", "int_loan_month_panel"])
+EVER_30 = dg.AssetKey(["silver", "int_vintage_ever_30"])
 SHOWN = 36
 """Vintages in a page's table, the latest first."""
 AUC_VS_DEVELOPMENT = dg.AssetCheckSpec(
@@ -69,7 +69,7 @@ def performance_matured(
 
 @dg.asset(
     key=Monitoring.PERFORMANCE_ESTIMATED,
-    deps=[*DEPS, PANEL, Monitoring.PERFORMANCE_MATURED],
+    deps=[*DEPS, EVER_30, Monitoring.PERFORMANCE_MATURED],
     group_name=Group.PERFORMANCE,
     owners=[Owner.MODELS],
     kinds={"python", "duckdb"},
