@@ -13,6 +13,9 @@ import dagster as dg
 PORTFOLIO_DAYS = dg.DailyPartitionsDefinition(start_date="2007-06-01", end_offset=1, timezone="UTC")
 """One partition per as-of date. It starts with LendingClub's first loans; `end_offset=1` admits today."""
 
+SCENARIOS = dg.StaticPartitionsDefinition(["baseline", "adverse", "severely_adverse"])
+"""One partition per macroeconomic scenario, as the Federal Reserve names them."""
+
 SYNTHETIC_AS_OF = date(2026, 6, 30)
 """Last day the synthetic book knows of: a constant, so that the same seed gives the same bytes on any day."""
 
@@ -39,6 +42,9 @@ class Group:
     PERFORMANCE = "performance"
     ARCHIVE = "archive"
     HEALTH = "health"
+    RISK = "risk"
+    PROVISIONING = "provisioning"
+    REPORTS = "reports"
 
 
 class Owner:
@@ -101,6 +107,25 @@ class Gold:
     PORTFOLIO_WARNINGS = dg.AssetKey(["gold", "portfolio_warnings"])
     EARLY_WARNING_COVERAGE = dg.AssetKey(["gold", "early_warning_coverage"])
     EARLY_WARNING_FILES = dg.AssetKey(["gold", "early_warning_files"])
+    ORIGINATION_SCORES = dg.AssetKey(["gold", "origination_scores"])
+    PORTFOLIO_LOANS = dg.AssetKey(["gold", "portfolio_loans"])
+    PORTFOLIO_MONTHS = dg.AssetKey(["gold", "portfolio_months"])
+    PORTFOLIO_DAILY = dg.AssetKey(["gold", "portfolio_daily"])
+    DELINQUENCY_BUCKETS = dg.AssetKey(["gold", "delinquency_buckets"])
+    HIGH_RISK_LOANS = dg.AssetKey(["gold", "high_risk_loans"])
+    VINTAGE_CURVES = dg.AssetKey(["gold", "vintage_curves"])
+    LOAN_TRANSITIONS = dg.AssetKey(["gold", "loan_transitions"])
+    ROLL_RATES = dg.AssetKey(["gold", "roll_rates"])
+    ROLL_FORECAST = dg.AssetKey(["gold", "roll_forecast"])
+    DEFAULT_TREND = dg.AssetKey(["gold", "default_trend"])
+    APPROVALS = dg.AssetKey(["gold", "approvals"])
+    SCORE_DISTRIBUTION = dg.AssetKey(["gold", "score_distribution"])
+    CONCENTRATION = dg.AssetKey(["gold", "concentration"])
+    FAIR_LENDING = dg.AssetKey(["gold", "fair_lending"])
+    LOAN_ECL = dg.AssetKey(["gold", "loan_ecl"])
+    ECL_STAGE = dg.AssetKey(["gold", "ecl_stage"])
+    ECL_WATERFALL = dg.AssetKey(["gold", "ecl_waterfall"])
+    STRESS_ECL = dg.AssetKey(["gold", "stress_ecl"])
 
 
 class Models:
@@ -109,6 +134,9 @@ class Models:
     LEADERBOARD = dg.AssetKey(["models", "leaderboard"])
     CHAMPION = dg.AssetKey(["models", "champion"])
     BEHAVIOUR_CHAMPION = dg.AssetKey(["models", "behaviour_champion"])
+    HAZARD_PD = dg.AssetKey(["models", "hazard_pd"])
+    LGD_MODEL = dg.AssetKey(["models", "lgd_model"])
+    MODEL_CARD = dg.AssetKey(["models", "model_card"])
 
     @staticmethod
     def candidate(name: str) -> dg.AssetKey:
@@ -132,6 +160,10 @@ class Monitoring:
     STREAM_HEALTH = dg.AssetKey(["monitoring", "stream_health"])
     API_HEALTH = dg.AssetKey(["monitoring", "api_health"])
     PLATFORM_HEALTH = dg.AssetKey(["monitoring", "platform_health"])
+    REPORT_PORTFOLIO_RISK = dg.AssetKey(["monitoring", "report_portfolio_risk"])
+    REPORT_ADVERSE_ACTION_LOG = dg.AssetKey(["monitoring", "report_adverse_action_log"])
+    REPORT_MODEL_VALIDATION = dg.AssetKey(["monitoring", "report_model_validation"])
+    REPORT_ECL = dg.AssetKey(["monitoring", "report_ecl"])
 
 
 LANE = "crp/lane"

@@ -169,6 +169,15 @@ class Settings(BaseSettings):
     reports_port: int = Field(8010, ge=1, le=65_535)
     """Where `crp demo` serves the folder of drift reports, which their assets link to."""
 
+    dashboard_port: int = Field(8501, ge=1, le=65_535)
+    dashboard_refresh_seconds: int = Field(60, ge=0)
+    """How often an open page looks for newer data: 0 (off), 10, 30, 60 or 300; readers may choose another."""
+    default_rate_target: float = Field(0.08, gt=0, lt=1)
+    """The line in the default-rate charts: the default rate that the lender is willing to bear."""
+
+    scenario_file: Path = PROJECT_ROOT / "credit_risk_platform" / "scenarios.csv"
+    """Macroeconomic scenarios in the form of the Federal Reserve's supervisory tables."""
+
     alerts_file: Path = PROJECT_ROOT / "credit_risk_platform" / "alerts.yaml"
     """The alert rules, in the form S4 published."""
     alert_slack_url: SecretStr | None = None
@@ -191,7 +200,7 @@ class Settings(BaseSettings):
     retrain_new_labels: int = Field(5_000, ge=100)
     """Loans of vintages that matured since the champion was trained: so many are worth a training run."""
 
-    @field_validator("home", "lending_club_path", "macro_path", "policy_folder", "alerts_file", mode="after")
+    @field_validator("home", "lending_club_path", "macro_path", "policy_folder", "alerts_file", "scenario_file", mode="after")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         # dagster-dbt leaves the process in the dbt folder, so a relative path would move under us.
@@ -205,6 +214,10 @@ class Settings(BaseSettings):
     def dagster_url(self) -> str:
         """Where links in alerts and reports lead to."""
         return f"http://{self.host}:{self.dagster_port}"
+
+    @property
+    def dashboard_url(self) -> str:
+        return f"http://{self.host}:{self.dashboard_port}"
 
     @property
     def reports_url(self) -> str:

@@ -1,0 +1,1 @@
+"""The dashboard: what analysts open. Pages over the marts, read-only."""
