@@ -164,6 +164,7 @@ class Monitoring:
     REPORT_ADVERSE_ACTION_LOG = dg.AssetKey(["monitoring", "report_adverse_action_log"])
     REPORT_MODEL_VALIDATION = dg.AssetKey(["monitoring", "report_model_validation"])
     REPORT_ECL = dg.AssetKey(["monitoring", "report_ecl"])
+    REPORT_RULES = dg.AssetKey(["monitoring", "report_rules"])
 
 
 LANE = "crp/lane"

@@ -16,7 +16,9 @@ from credit_risk_platform.defs import (
     marts,
     monitoring,
     performance,
+    provisioning,
     retraining,
+    risk,
     scoring,
     training,
 )
@@ -26,7 +28,7 @@ from credit_risk_platform.settings import Settings
 
 ROOMS = (
     ingestion, marts, training, behaviour, scoring, decisions, early_warning, monitoring, performance, retraining,
-    archive, alerts, health, automation,
+    risk, provisioning, archive, alerts, health, automation,
 )  # fmt: skip
 
 

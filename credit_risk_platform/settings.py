@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,14 @@ class Settings(BaseSettings):
     pii_token_key: SecretStr | None = None
     """Key of the HMAC that turns a customer id into `subject_token`; made and kept in `.secrets` when unset."""
 
+    customer_link_key: SecretStr | None = None
+    """Signs links to a customer's own page; made and kept in `.secrets` when unset. A new key ends every link."""
+    customer_link_days: int = Field(30, ge=1, le=365)
+    customer_url: str | None = None
+    """Where customers reach `/me/...`, as https://credit.example; the API's own address when unset."""
+    customer_contact: str = "Answer the letter or message that brought you here; the lender's address stands in it."
+    """How a customer questions a decision: shown on the page."""
+
     log_format: LogFormat = LogFormat.TEXT
 
     host: str = "127.0.0.1"
@@ -172,6 +181,8 @@ class Settings(BaseSettings):
     dashboard_port: int = Field(8501, ge=1, le=65_535)
     dashboard_refresh_seconds: int = Field(60, ge=0)
     """How often an open page looks for newer data: 0 (off), 10, 30, 60 or 300; readers may choose another."""
+    dashboard_sign_in: bool = False
+    """Ask for an API key also where the dashboard is bound to loopback: behind a proxy that others reach."""
     default_rate_target: float = Field(0.08, gt=0, lt=1)
     """The line in the default-rate charts: the default rate that the lender is willing to bear."""
 
@@ -200,7 +211,9 @@ class Settings(BaseSettings):
     retrain_new_labels: int = Field(5_000, ge=100)
     """Loans of vintages that matured since the champion was trained: so many are worth a training run."""
 
-    @field_validator("home", "lending_club_path", "macro_path", "policy_folder", "alerts_file", "scenario_file", mode="after")
+    @field_validator(
+        "home", "lending_club_path", "macro_path", "policy_folder", "alerts_file", "scenario_file", mode="after"
+    )
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         # dagster-dbt leaves the process in the dbt folder, so a relative path would move under us.
@@ -223,6 +236,11 @@ class Settings(BaseSettings):
     def reports_url(self) -> str:
         return f"http://{self.host}:{self.reports_port}"
 
+    @property
+    def customer_page_url(self) -> str:
+        """What a customer's link begins with."""
+        return f"{(self.customer_url or f'http://{self.host}:{self.api_port}').rstrip('/')}/me"
+
     def environment(self) -> dict[str, str]:
         """This process's environment plus these settings, for the processes we start."""
         exported: dict[str, Any] = self.model_dump(exclude_none=True)
@@ -237,6 +255,16 @@ class Settings(BaseSettings):
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "OMP_WAIT_POLICY": "passive",  # threads that spin made XGBoost 13 times slower on shared cores
         }
+
+
+def current() -> Settings:
+    """Settings of the environment as it stands, for a server that asks at every turn: reading them takes 15 ms."""
+    return _read(frozenset(os.environ.items()))
+
+
+@lru_cache(maxsize=4)
+def _read(environment: frozenset[tuple[str, str]]) -> Settings:  # noqa: ARG001  the key: another one is read anew
+    return Settings()
 
 
 def _plain(value: Any) -> str:

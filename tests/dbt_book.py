@@ -16,6 +16,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from credit_risk_platform.adapters import outside_tables
 from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
 from credit_risk_platform.domain.contracts.column import Column
 from credit_risk_platform.domain.contracts.feed_columns import MACRO_COLUMNS, REPAYMENT_COLUMNS
@@ -110,6 +111,7 @@ class DbtBook:
         book.land(loans=[], repayments=[], macro=[])
         for other in ("lending_club_loans", "landing_loans"):
             book._land(other, [], LOAN_COLUMNS)
+        outside_tables.ensure(book.warehouse)
         return book
 
     def land(self, loans: list[Row], repayments: list[Row], macro: list[Row]) -> None:

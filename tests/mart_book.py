@@ -26,7 +26,7 @@ from credit_risk_platform.resources import build_resources
 from credit_risk_platform.settings import Settings
 
 LOANS = 1_500
-REBUILT = ("application_features", "loan_outcomes", "vintage_default_rates")
+REBUILT = ("application_features", "loan_outcomes", "vintage_curves")
 AS_OF = date(2026, 6, 30)
 BATCH = "0123456789ab"
 BRONZE = [value for value in vars(Bronze).values() if isinstance(value, dg.AssetKey)]

@@ -177,6 +177,12 @@ class KeyRing:
         right = hmac.compare_digest(_hash(match[2], stored.salt), stored.hash)
         return entry if entry is not None and right and entry.live(now) else None
 
+    def live(self, key_id: str, now: datetime) -> ApiKey | None:
+        """The key of that id while it is live: for a session that began with its secret."""
+        self._follow()
+        entry = self._by_id.get(key_id)
+        return entry if entry is not None and entry.live(now) else None
+
     def _follow(self) -> None:
         if self._monotonic() - self._looked < RELOAD_SECONDS:
             return

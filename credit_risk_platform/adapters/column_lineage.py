@@ -83,7 +83,10 @@ def read_lineage(
 
     for source in manifest["sources"].values():
         if relation_of(source) not in sources:
-            raise LineageError(f"the columns of {relation_of(source)} are not known; add it to domain/contracts")
+            raise LineageError(
+                f"the columns of {relation_of(source)} are not known; add it to domain/contracts, or to "
+                "adapters/outside_tables.py when a room of the platform writes it"
+            )
         remember(source, sources[relation_of(source)])
     parents: dict[Column, tuple[Column, ...]] = {}
     found: dict[Column, set[Column]]

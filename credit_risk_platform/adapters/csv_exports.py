@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from credit_risk_platform.adapters.atomic_file import replacing
-from credit_risk_platform.adapters.warehouse.base import Warehouse
+from credit_risk_platform.adapters.warehouse.base import Readable
 
 FORMULA = r"^[=+\-@\t\r]"
 BATCH_ROWS = 250_000
@@ -33,7 +33,7 @@ class Written:
     sha256: str
 
 
-def export(warehouse: Warehouse, sql: str, target: Path, params: Sequence[Any] = ()) -> Written:
+def export(warehouse: Readable, sql: str, target: Path, params: Sequence[Any] = ()) -> Written:
     """Write a query's rows to `target` with a header line, in bounded memory; the old file stays until the end.
 
     The bytes depend on the rows and their order alone: give the query an `order by`. Nulls are empty cells, texts stand

@@ -50,12 +50,17 @@ SCHEMA = pa.schema(
 )
 
 
-def decide(warehouse: Warehouse) -> int:
-    """Write the decision of every score that has none yet, and of those whose fraud signals changed; how many."""
+def prepare(warehouse: Warehouse) -> None:
+    """Make the table of decisions, empty, and the referral queue over it, where they are absent."""
     if not warehouse.exists(TABLE):
         with warehouse.transaction() as transaction:
             transaction.append(TABLE, SCHEMA.empty_table())
             transaction.create_view(QUEUE, _QUEUE)
+
+
+def decide(warehouse: Warehouse) -> int:
+    """Write the decision of every score that has none yet, and of those whose fraud signals changed; how many."""
+    prepare(warehouse)
     if not (warehouse.exists(SCORES) and warehouse.exists(LEDGER)):
         return 0
     with warehouse.transaction({"due": Select(_DUE), "decided": Select(_DECIDED)}) as transaction:

@@ -64,12 +64,16 @@ def load_token_key(folder: Path, configured: str | None = None) -> TokenKey:
                 "CRP_PII_TOKEN_KEY is shorter than 16 characters; make one with `openssl rand -hex 32`."
             )
         return TokenKey(configured.encode())
-    file = folder / KEY_FILE
+    return TokenKey(kept_secret(folder / KEY_FILE))
+
+
+def kept_secret(file: Path) -> bytes:
+    """The secret in `file`, made there once and readable by its owner only; raises `TokenKeyError` if others may."""
     if not file.exists():
         _create(file)
     if file.stat().st_mode & 0o077:
         raise TokenKeyError(f"{file} can be read by others; run: chmod 600 {file}")
-    return TokenKey(file.read_bytes().strip())
+    return file.read_bytes().strip()
 
 
 def _create(file: Path) -> None:

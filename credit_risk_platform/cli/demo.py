@@ -74,12 +74,18 @@ def run_demo(settings: Settings, console: Console, path: Path | None, *, stream:
 
 
 def _run_jobs(settings: Settings, lines: ProgressLines) -> RunOutcome:
+    from credit_risk_platform.catalog import SCENARIOS
+
     if settings.portfolio_source is not PortfolioSource.SYNTHETIC:
         book = f"bronze/{settings.portfolio_source.value}_loans"
         landed = run_job(settings, "daily_ingestion", lines, assets=[book])  # it tells as of when to score it
         if not landed.succeeded:
             return landed
-    return run_job(settings, "full_pipeline", lines, partition=portfolio_as_of(settings).isoformat())
+    whole = run_job(settings, "full_pipeline", lines, partition=portfolio_as_of(settings).isoformat())
+    if not whole.succeeded:
+        return whole
+    scenarios = SCENARIOS.get_partition_keys()
+    return run_job(settings, "stress_testing", lines, partition=f"{scenarios[0]}...{scenarios[-1]}")
 
 
 def portfolio_as_of(settings: Settings) -> date:

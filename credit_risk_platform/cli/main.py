@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from credit_risk_platform.cli import alerts, api, archive, experiment, kafka, keys, produce, stream
+from credit_risk_platform.cli import alerts, api, archive, dashboard, experiment, kafka, keys, me_link, produce, stream
 from credit_risk_platform.cli.command import AsJson, Home, command, console, print_json
 
 if TYPE_CHECKING:
@@ -153,6 +153,8 @@ def replay(
 
 
 app.command()(api.api)
+app.command()(me_link.me_link)
+app.command()(dashboard.dashboard)
 app.command()(produce.produce)
 app.command()(stream.stream)
 

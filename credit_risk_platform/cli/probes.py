@@ -41,11 +41,15 @@ def probe(settings: Settings) -> dict[str, ServerStatus]:
     mlflow = running.get("mlflow", f"http://{settings.host}:{settings.mlflow_port}")
     api = running.get("api", f"http://{settings.host}:{settings.api_port}")
     reports = running.get("reports", settings.reports_url)
+    dashboard = running.get("dashboard", settings.dashboard_url)
     servers = {
         "dagster": ServerStatus(dagster, serves_home(dagster, settings)),
         "mlflow": ServerStatus(mlflow, "mlflow" in running and fetch(f"{mlflow}/health") is not None),
         "api": ServerStatus(api, "api" in running and fetch(f"{api}/healthz") is not None),
         "reports": ServerStatus(reports, "reports" in running and fetch(f"{reports}/") is not None),
+        "dashboard": ServerStatus(
+            dashboard, "dashboard" in running and fetch(f"{dashboard}/_stcore/health") is not None
+        ),
     }
     kafka = kafka_server(settings)
     return {**servers, "kafka": kafka} if kafka.up else servers  # who streams nothing need not read that it is down

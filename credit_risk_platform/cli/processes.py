@@ -114,7 +114,7 @@ def free_port(host: str, preferred: int) -> int:
             return port
     raise CommandError(
         f"ports {preferred} to {preferred + PORTS_TRIED - 1} on {host} are all taken; choose another range "
-        "with CRP_DAGSTER_PORT, CRP_MLFLOW_PORT, CRP_API_PORT or CRP_REPORTS_PORT"
+        "with CRP_DAGSTER_PORT, CRP_MLFLOW_PORT, CRP_API_PORT, CRP_REPORTS_PORT or CRP_DASHBOARD_PORT"
     )
 
 

@@ -58,7 +58,7 @@ def run_job(
 ) -> RunOutcome:
     """Run `job`, or only some `assets` of it ("layer/name"), in a process of its own.
 
-    `listener` gets each event as it happens. Ctrl-C ends the run, then raises.
+    `partition` is one key or `first...last`. `listener` gets each event as it happens. Ctrl-C ends the run and raises.
     """
     import dagster as dg
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from credit_risk_platform.cli import streaming
+from credit_risk_platform.cli.dashboard import HEALTH, dashboard_command
 from credit_risk_platform.cli.home import CommandError
 from credit_risk_platform.cli.keys import first_key
 from credit_risk_platform.cli.probes import announced, fetch, listens, location_loaded
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 CODE_SERVER_PORT = 4266
 DOCS = "/docs"
-PORTS = ("dagster_port", "mlflow_port", "api_port", "reports_port")
+PORTS = ("dagster_port", "mlflow_port", "api_port", "reports_port", "dashboard_port")
 CODE_SERVERS = {
     "platform": "dagster code-server start -m credit_risk_platform.definitions",
     # Without the reloading proxy, which costs 100 MB, and with runs that need not import anything.
@@ -50,18 +51,20 @@ def serve(settings: Settings, console: Console) -> None:
     """Start Kafka, Dagster and the other servers, print where they are, score events as they come, until Ctrl-C."""
     with streaming.cluster(settings, console) as kafka, Servers(settings) as servers:
         first_key(settings)  # here: a server's output goes to a file, and a key must not
-        console.print("Starting Dagster, MLflow, the scoring API and the drift reports ...")
+        console.print("Starting Dagster, MLflow, the scoring API, the reports and the dashboard ...")
         mlflow = _start_mlflow(settings, servers)
         reports = start_reports(settings, servers)
+        dashboard = start_dashboard(settings, servers)
         dagster = start_dagster(settings, servers)
         api = start_api(settings, servers)
         until_ready(mlflow, lambda: fetch(f"{mlflow.url}/health") is not None)
         until_ready(reports, lambda: fetch(f"{reports.url}/") is not None)
         until_ready(api, lambda: fetch(f"{api.url}/readyz") is not None)
+        until_ready(dashboard, lambda: fetch(f"{dashboard.url}{HEALTH}") is not None)
         for name, url in servers.announce().items():
-            console.print(f"  {name:<8} {url}{DOCS if name == 'api' else ''}", soft_wrap=True)
+            console.print(f"  {name:<9} {url}{DOCS if name == 'api' else ''}", soft_wrap=True)
         if kafka:
-            console.print(f"  {'kafka':<8} {settings.kafka_bootstrap_servers}", soft_wrap=True)
+            console.print(f"  {'kafka':<9} {settings.kafka_bootstrap_servers}", soft_wrap=True)
             streaming.score_by_sensor(settings, console, dagster)
         console.print("Schedules and sensors are running. Ctrl-C stops everything.")
         servers.wait()
@@ -100,6 +103,12 @@ def start_api(settings: Settings, servers: Servers) -> Server:
     address = f"--host {settings.host} --port {settings.api_port}".split()
     url = f"http://{settings.host}:{settings.api_port}"
     return servers.start("api", "credit_risk_platform.cli.main", "api", *address, "--home", str(settings.home), url=url)
+
+
+def start_dashboard(settings: Settings, servers: Servers) -> Server:
+    """The analysts' pages; ready when `HEALTH` answers."""
+    command = dashboard_command(settings.host, settings.dashboard_port)
+    return servers.start("dashboard", *command, url=settings.dashboard_url)
 
 
 def start_dagster(settings: Settings, servers: Servers, *, automate: bool = True) -> str:

@@ -47,10 +47,19 @@ def calibration_curve(y: np.ndarray, pd: np.ndarray, bins: int = 10) -> pa.Table
     bin_of = np.unique(equal_count_bins(scores[order], bins), return_inverse=True)[1]
     loans = np.bincount(bin_of)
     rate = np.bincount(bin_of, labels[order]) / loans
+    low, high = wilson(rate, loans)
+    mean_pd = np.bincount(bin_of, scores[order]) / loans
+    return pa.table({"loans": loans, "mean_pd": mean_pd, "bad_rate": rate, "low": low, "high": high})
+
+
+def wilson(rate: np.ndarray, loans: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(low, high) of the 95 % interval of a share (Wilson 1927): of no bad loans among many it says more than a point.
+
+    NaN in, NaN out; `loans` above zero.
+    """
     middle = (rate + Z95**2 / (2 * loans)) / (1 + Z95**2 / loans)
     half = Z95 / (1 + Z95**2 / loans) * np.sqrt(rate * (1 - rate) / loans + Z95**2 / (4 * loans**2))
-    mean_pd = np.bincount(bin_of, scores[order]) / loans
-    return pa.table({"loans": loans, "mean_pd": mean_pd, "bad_rate": rate, "low": middle - half, "high": middle + half})
+    return np.maximum(middle - half, 0.0), np.minimum(middle + half, 1.0)
 
 
 def _cumulative(y: np.ndarray, pd: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

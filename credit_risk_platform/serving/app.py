@@ -15,12 +15,14 @@ from credit_risk_platform.adapters.api_keys import ApiKeys, KeyRing
 from credit_risk_platform.adapters.application_scorer import ApplicationScorer
 from credit_risk_platform.adapters.bundles import BundleStore
 from credit_risk_platform.adapters.code_version import code_hash, git_commit
+from credit_risk_platform.adapters.customer_links import CustomerLinks, link_secret
+from credit_risk_platform.adapters.customer_records import CustomerRecords
 from credit_risk_platform.adapters.ledger_writer import Stamp
 from credit_risk_platform.adapters.policies import PolicyBook
 from credit_risk_platform.adapters.tokens import TokenKey, load_token_key
 from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
 from credit_risk_platform.log_format import install
-from credit_risk_platform.serving import documentation, problems, routes, security
+from credit_risk_platform.serving import documentation, me, problems, routes, security
 from credit_risk_platform.serving.answers import ModelVersions
 from credit_risk_platform.serving.champion import Follower, now
 from credit_risk_platform.serving.drain import Drainer
@@ -28,6 +30,7 @@ from credit_risk_platform.serving.engine import THREADS, Engine
 from credit_risk_platform.serving.fields import FIELDS
 from credit_risk_platform.serving.intake import Intake
 from credit_risk_platform.serving.lookup import Lookup
+from credit_risk_platform.serving.me import CustomerPage
 from credit_risk_platform.serving.metrics import ApiMetrics, Measured
 from credit_risk_platform.serving.pending import Pending
 from credit_risk_platform.serving.security import DOCS_FILES, GateOptions
@@ -50,6 +53,7 @@ class Parts:
     lookup: Lookup
     spool: Spool
     metrics: ApiMetrics
+    customers: CustomerPage
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -65,6 +69,7 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app, FIELDS)
     documentation.install(app)
     app.include_router(routes.router)
+    app.include_router(me.router)
     keys = KeyRing(ApiKeys(settings.paths.secrets))
     audit = AuditLog(settings.paths.api)
     options = GateOptions(keys, ClientRates(settings.api_rate_limit), audit, BODY_BYTES)
@@ -122,7 +127,15 @@ def _parts(settings: Settings, warehouse: DuckLakeWarehouse, metrics: ApiMetrics
         lookup=Lookup(follower, pending, spool),
         spool=spool,
         metrics=metrics,
+        customers=_customers(settings, warehouse),
     )
+
+
+def _customers(settings: Settings, warehouse: DuckLakeWarehouse) -> CustomerPage:
+    configured = settings.customer_link_key
+    secret = link_secret(settings.paths.secrets, configured.get_secret_value() if configured else None)
+    links = CustomerLinks(secret, settings.customer_link_days)
+    return CustomerPage(links, CustomerRecords(warehouse), settings.customer_contact)
 
 
 def _token_key(settings: Settings) -> TokenKey:

@@ -17,7 +17,7 @@ with rules as (
             when 'EW-09' then missed_at_least
             when 'EW-10' then sigmas + least_loans
             when 'EW-11' then mean_multiple + least_loans
-            when 'EW-12' then state_share_above + purpose_share_above
+            when 'EW-12' then 0 -- its limits stand in the seed concentration_limits
         end as thresholds,
         lead(effective_from) over (
             partition by rule_id

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from credit_risk_platform.adapters import outside_tables
 from credit_risk_platform.adapters.column_lineage import LineageError, read_lineage
 from credit_risk_platform.adapters.model_lineage import UNTRACEABLE
 from credit_risk_platform.domain.leakage import ROWS, Column, source_columns
@@ -176,7 +177,7 @@ def test_a_source_nobody_described_is_an_error(tmp_path: Path) -> None:
 def test_the_whole_project_is_read_in_seconds_and_without_a_gap() -> None:
     workspace, manifest = compiled_project()
     started = time.perf_counter()
-    lineage = read_lineage(manifest, source_columns(), workspace.source)
+    lineage = read_lineage(manifest, source_columns() | outside_tables.columns(), workspace.source)
     trails = {
         name: lineage.trails(Column("gold.application_features", name))
         for name in lineage.columns("gold.application_features")

@@ -7,7 +7,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from credit_risk_platform.catalog import Bronze
+from credit_risk_platform.catalog import PORTFOLIO_DAYS, Bronze, Gold
 from credit_risk_platform.defs.automation import jobs
 from credit_risk_platform.defs.automation.conditions import automate
 from credit_risk_platform.defs.automation.schedules import build_schedules
@@ -96,6 +96,12 @@ def test_every_cron_of_the_source_system_is_kept_and_is_utc_on_any_host(tmp_path
     assert crons.pop("behaviour_training") == "30 1 * * 0", "ours, half an hour after the application model's"
     assert crons.pop("archive_daily") == "30 0 * * *", "S2's; the day is over, its late messages are in"
     assert crons.pop("health_check") == ["5 * * * *", "30 6 * * *"], "ours: hourly, and after monitoring"
+    assert {name: crons.pop(name) for name in ("portfolio_risk", "expected_loss", "risk_reports")} == {
+        "portfolio_risk": "30 5 * * *",  # ours: half an hour after scoring
+        "expected_loss": "45 5 * * *",
+        "risk_reports": "15 6 * * *",
+    }
+    assert crons.pop("provisioning_models") == "45 1 * * 0", "ours, a quarter of an hour after behaviour"
     assert crons == {
         "daily_ingestion": "0 2 * * *",
         "feature_engineering": "0 4 * * *",
@@ -151,3 +157,36 @@ def test_two_daily_ticks_score_two_days_and_a_repeated_tick_scores_none_twice(tm
 def test_the_four_jobs_of_the_source_system_keep_their_names():
     names = {job.name for job in jobs.JOBS}
     assert {"daily_ingestion", "feature_engineering", "model_training", "model_monitoring"} <= names
+
+
+SCORES = Gold.PORTFOLIO_SCORES
+
+
+@dg.asset(key=SCORES, group_name="scoring", partitions_def=PORTFOLIO_DAYS)
+def scores() -> None: ...
+
+
+@dg.asset(key=MART, group_name="risk", deps=[loans, scores])
+def risk_mart() -> None: ...
+
+
+def scored(instance: dg.DagsterInstance, *, day: str) -> None:
+    instance.report_runless_asset_event(dg.AssetMaterialization(SCORES, partition=day))
+
+
+def test_a_scoring_in_the_daytime_is_shown_by_the_risk_marts_at_once(instance):
+    graph = dg.Definitions(assets=automate([loans, scores, risk_mart]))
+    land(graph, instance, good=True)
+    _, cursor = requested(graph, instance, DAYTIME)
+    scored(instance, day="2026-03-01")
+    assert requested(graph, instance, DAYTIME + dt.timedelta(minutes=1), cursor)[0] == 1
+
+
+def test_at_night_the_risk_marts_wait_for_the_schedule_that_comes_after_scoring(instance):
+    graph = dg.Definitions(assets=automate([loans, scores, risk_mart]))
+    night = dt.datetime(2026, 3, 2, 1, 59, tzinfo=dt.UTC)
+    land(graph, instance, good=True)
+    _, cursor = requested(graph, instance, night)
+    _, cursor = requested(graph, instance, night + dt.timedelta(minutes=2), cursor)  # the 02:00 tick passes
+    scored(instance, day="2026-03-01")
+    assert requested(graph, instance, night + dt.timedelta(hours=3, minutes=10), cursor)[0] == 0  # 05:09

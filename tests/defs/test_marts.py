@@ -58,6 +58,15 @@ def test_a_red_data_test_stops_what_follows_and_a_warning_does_not(book: MartBoo
     assert not checks["null_rate__int_applications"].blocking
 
 
+def test_what_scoring_reads_never_waits_for_scores_and_the_risk_marts_do(book: MartBook) -> None:
+    before, after, _ = book.definitions.assets
+    written_elsewhere = {Gold.PORTFOLIO_SCORES, Gold.ORIGINATION_SCORES, Gold.DECISIONS}
+    assert not written_elsewhere & before.dependency_keys
+    assert written_elsewhere <= after.dependency_keys
+    assert {Gold.PORTFOLIO_LOANS, Gold.PORTFOLIO_MONTHS, Gold.HIGH_RISK_LOANS} <= after.keys
+    assert {spec.group_name for spec in after.specs} == {Group.RISK}
+
+
 def test_a_macro_or_a_variable_that_changes_changes_the_code_version(tmp_path: Path, book: MartBook) -> None:
     """dbt's own code version hashes the raw SQL, which says the same whatever its macros say."""
     project = copied(tmp_path)
@@ -107,6 +116,18 @@ def test_every_dbt_asset_tells_its_rows_its_columns_and_where_they_came_from(boo
     dti = found["gold/application_features"]["dagster/column_lineage"].deps_by_column["dti"]
     assert dg.TableColumnDep(dg.AssetKey(["silver", "int_applications"]), "reported_dti") in dti
     assert found["gold/application_features"]["dagster/row_count"] == 1_500
+
+
+def test_before_anybody_has_scored_the_risk_marts_show_the_book_and_call_it_not_scored(book: MartBook) -> None:
+    sql = """
+        select count(*) as loans, count(*) filter (where risk_band = 'Not scored' and pd is null) as not_scored,
+            count(*) filter (where is_open) as open, (select count(*) from gold.portfolio_daily) as scored_days
+        from gold.portfolio_loans
+    """
+    (found,) = book.warehouse.query(sql).to_pylist()
+    assert (found["loans"], found["not_scored"], found["scored_days"]) == (1_500, 1_500, 0)
+    latest = "select sum(loans) as n from gold.portfolio_months group by month_end order by month_end desc limit 1"
+    assert book.warehouse.query(latest).to_pylist() == [{"n": found["open"]}]
 
 
 def test_no_preview_shows_a_person(book: MartBook) -> None:

@@ -25,7 +25,7 @@ while not stop.exists():
     with duckdb.connect(config={"extension_directory": extensions}) as lake:  # as a notebook would: open, ask, close
         lake.execute("set enable_progress_bar = false")
         lake.execute(attach)
-        for table in ("application_features", "loan_outcomes", "vintage_default_rates"):
+        for table in ("application_features", "loan_outcomes", "vintage_curves"):
             (rows,) = lake.execute(f"select count(*) from lake.gold.{table}").fetchone()
             counts.setdefault(table, {}).setdefault(rows, 0)
             counts[table][rows] += 1
@@ -57,7 +57,7 @@ def test_analysts_read_whole_marts_while_a_build_rewrites_them(tmp_path: Path) -
     for out, _ in answers:
         seen = json.loads(out)["counts"]
         assert seen["application_features"].keys() == seen["loan_outcomes"].keys() == {str(LOANS)}
-        assert len(seen["vintage_default_rates"]) == 1, "a reader saw a half-written mart"
+        assert len(seen["vintage_curves"]) == 1, "a reader saw a half-written mart"
         assert seen["loan_outcomes"][str(LOANS)] > 1, "the reader was kept out until the build was over"
 
 

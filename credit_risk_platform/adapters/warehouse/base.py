@@ -39,6 +39,16 @@ class DuplicateKeyError(ValueError):
     """One write carries the same key twice; which row should win is not ours to guess."""
 
 
+class Readable(Protocol):
+    """What whoever only looks can do."""
+
+    def query(self, sql: str, params: Sequence[Any] = ()) -> pa.Table: ...
+
+    def stream(
+        self, sql: str, params: Sequence[Any] = (), batch_rows: int = 500_000
+    ) -> AbstractContextManager[Iterator[pa.RecordBatch]]: ...
+
+
 class Writer(Protocol):
     """Writes. A `Select` is evaluated once, before anything is deleted, so it may read the table it changes."""
 

@@ -11,6 +11,8 @@ from credit_risk_platform.defs.automation.jobs import MART_GROUPS
 INGESTION_CRON = "0 2 * * *"
 FEATURES_CRON = "0 4 * * *"
 NIGHT_ENDS_CRON = "30 4 * * *"
+RISK_CRON = "30 5 * * *"
+RISK_NIGHT_ENDS_CRON = "0 6 * * *"
 
 NIGHT_WINDOW = dg.AutomationCondition.cron_tick_passed(INGESTION_CRON).since(
     dg.AutomationCondition.cron_tick_passed(NIGHT_ENDS_CRON)
@@ -50,6 +52,34 @@ WEIGH_AGAIN = (
 """The cut-off is weighed again with a new champion; the policy's record is looked at every ten minutes."""
 
 SCORED_DAYS = dg.AssetSelection.assets(Gold.PORTFOLIO_SCORES)
+PROVISIONS = dg.AssetSelection.assets(Gold.ECL_STAGE, Gold.ECL_WATERFALL, Gold.STRESS_ECL)
+"""The copy of the marts for BI tools shows them too; of them as well some day or scenario is always missing."""
+OUTSIDE_RUNS = dg.AssetSelection.assets(Bronze.RAW_APPLICATIONS, Gold.DECISIONS)
+RISK_NIGHT = dg.AutomationCondition.cron_tick_passed(INGESTION_CRON).since(
+    dg.AutomationCondition.cron_tick_passed(RISK_NIGHT_ENDS_CRON)
+)
+"""True from the ingestion tick until half an hour after the risk marts' own: first the marts, then the scores."""
+FOLLOW_SCORES = (
+    dg.AutomationCondition.eager()
+    # Some day's scores are always missing; decisions come every ten minutes, and the funnel has its own clock.
+    .replace("any_deps_missing", dg.AutomationCondition.any_deps_missing().ignore(SCORED_DAYS | PROVISIONS))
+    .ignore(OUTSIDE_RUNS | dg.AssetSelection.assets(Gold.APPROVALS))
+    & dg.AutomationCondition.all_deps_blocking_checks_passed()
+    & ~RISK_NIGHT
+).with_label("after_the_marts_or_a_scoring_outside_the_night_window")
+"""Risk marts show marts and scores, so they follow either."""
+HOURLY = (
+    dg.AutomationCondition.cron_tick_passed("20 * * * *").since(
+        dg.AutomationCondition.newly_requested()
+        | dg.AutomationCondition.newly_updated()
+        | dg.AutomationCondition.initial_evaluation()
+    )
+    & ~dg.AutomationCondition.any_deps_missing().ignore(OUTSIDE_RUNS)
+    & dg.AutomationCondition.all_deps_blocking_checks_passed()
+    & ~dg.AutomationCondition.in_progress()
+).with_label("hourly")
+"""The funnel of applications: no event tells of an API call."""
+
 EXPORT_AGAIN = (
     # Of the scored days some are always missing, and all of them before the first scoring.
     dg.AutomationCondition.eager().replace(
@@ -79,6 +109,8 @@ def automate(assets: Iterable[Any]) -> Sequence[Any]:
 def _condition(spec: dg.AssetSpec) -> dg.AutomationCondition[Any] | None:
     if spec.key == Gold.EARLY_WARNING_FILES:
         return EXPORT_AGAIN
+    if spec.group_name == Group.RISK or spec.key == Gold.ORIGINATION_SCORES:
+        return HOURLY if spec.key == Gold.APPROVALS else FOLLOW_SCORES
     if spec.group_name in MART_GROUPS:
         return FOLLOW_SOURCES
     if spec.group_name == Group.DECISIONS:

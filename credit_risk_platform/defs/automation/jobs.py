@@ -4,7 +4,7 @@ from typing import Any
 
 import dagster as dg
 
-from credit_risk_platform.catalog import BATCH_RUN, Gold, Group, Monitoring
+from credit_risk_platform.catalog import BATCH_RUN, Gold, Group, Models, Monitoring
 
 SOURCES = dg.AssetSelection.groups(Group.SOURCES)
 MART_GROUPS = (Group.STAGING, Group.FEATURES, Group.PORTFOLIO, Group.POLICY, Group.EARLY_WARNING)
@@ -20,6 +20,16 @@ HEALTH = dg.AssetSelection.groups(Group.HEALTH)
 ARCHIVE = dg.AssetSelection.groups(Group.ARCHIVE)
 PERFORMANCE = dg.AssetSelection.groups(Group.PERFORMANCE) - dg.AssetSelection.assets(Monitoring.BACKTEST_PD)
 """Backtests are partitioned by vintage: their job is `vintage_backtest`, asked for as vintages mature."""
+_COPY = dg.AssetSelection.assets(Gold.PUBLISHED_MARTS)
+_RISK_PDS = dg.AssetSelection.assets(Gold.ORIGINATION_SCORES)
+RISK = (dg.AssetSelection.groups(Group.RISK) | _RISK_PDS) - _COPY
+"""Marts that show scores and decisions, so they come after scoring, and the PDs at application that they show."""
+PROVISIONING_MODELS = dg.AssetSelection.assets(Models.HAZARD_PD, Models.LGD_MODEL)
+_STRESS = dg.AssetSelection.assets(Gold.STRESS_ECL)
+EXPECTED_LOSS = (dg.AssetSelection.groups(Group.PROVISIONING) | _COPY) - PROVISIONING_MODELS - _RISK_PDS - _STRESS
+"""The expected loss of a day and, last of all, the copy of the marts, which shows it. The stress test is partitioned by
+scenario: its job is `stress_testing`."""
+REPORTS = dg.AssetSelection.groups(Group.REPORTS)
 
 
 def _job(name: str, selection: dg.AssetSelection, description: str) -> Any:
@@ -43,6 +53,22 @@ behaviour_training = _job(
 portfolio_scoring = _job(
     "portfolio_scoring", SCORING, description="Score every loan open on one day and write the ledger."
 )
+portfolio_risk = _job(
+    "portfolio_risk", RISK, description="The risk marts behind dashboard and reports, after scoring, with their checks."
+)
+provisioning_models = _job(
+    "provisioning_models", PROVISIONING_MODELS, description="Fit the hazard PD and the LGD model that provisions use."
+)
+expected_loss = _job(
+    "expected_loss",
+    EXPECTED_LOSS,
+    description="Expected loss of one day with its waterfall, and the copy of all marts.",
+)
+risk_reports = _job(
+    "risk_reports",
+    REPORTS,
+    description="The reports of one day, and those of the models, with links to their evidence.",
+)
 model_monitoring = _job(
     "model_monitoring", MONITORING, description="Drift of features and scores against the champion's population."
 )
@@ -59,10 +85,13 @@ archive_daily = _job(
 health_check = _job(
     "health_check", HEALTH, description="The morning's page: assets, checks, streams, API, alerts, disk, in one table."
 )
+BEFORE_SCORES = SOURCES | MARTS | TRAINING | BEHAVIOUR
+AFTER_SCORES = DECISIONS | RISK | PROVISIONING_MODELS | EXPECTED_LOSS | REPORTS
+WATCHED = MONITORING | ARCHIVE | PERFORMANCE | HEALTH | FILES
 full_pipeline = _job(
     "full_pipeline",
-    SOURCES | MARTS | TRAINING | BEHAVIOUR | SCORING | DECISIONS | MONITORING | ARCHIVE | PERFORMANCE | HEALTH | FILES,
-    description="Everything, source to score and decision, for one as-of date.",
+    BEFORE_SCORES | SCORING | AFTER_SCORES | WATCHED,
+    description="Everything, source to score, decision, expected loss and report, for one as-of date.",
 )
 silver_refresh = _job(
     "silver_refresh",
@@ -81,6 +110,10 @@ JOBS = [
     model_training,
     behaviour_training,
     portfolio_scoring,
+    portfolio_risk,
+    provisioning_models,
+    expected_loss,
+    risk_reports,
     model_monitoring,
     application_decisions,
     archive_daily,

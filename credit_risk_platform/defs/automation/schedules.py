@@ -7,7 +7,7 @@ import dagster as dg
 
 from credit_risk_platform.catalog import Bronze
 from credit_risk_platform.defs.automation import jobs
-from credit_risk_platform.defs.automation.conditions import FEATURES_CRON, INGESTION_CRON
+from credit_risk_platform.defs.automation.conditions import FEATURES_CRON, INGESTION_CRON, RISK_CRON
 from credit_risk_platform.defs.automation.upkeep import lake_upkeep
 from credit_risk_platform.settings import PortfolioSource, SchedulePreset, Settings, TrainingPreset
 
@@ -33,12 +33,16 @@ def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
     always = [
         cron(jobs.model_training, TRAINING_CRONS[settings.training_preset]),
         cron(jobs.behaviour_training, "30 1 * * 0"),
+        cron(jobs.provisioning_models, "45 1 * * 0"),
+        cron(jobs.portfolio_risk, RISK_CRON),
         cron(lake_upkeep, "30 3 * * *"),
         # Hourly: a run costs some five seconds of a core. The second one shows what monitoring found at six.
         cron(jobs.health_check, ["5 * * * *", "30 6 * * *"]),
         _for_yesterday(jobs.archive_daily, "30 0 * * *", status),
         _for_yesterday(jobs.portfolio_scoring, "0 5 * * *", status),
+        _for_yesterday(jobs.expected_loss, "45 5 * * *", status),
         _for_yesterday(jobs.model_monitoring, "0 6 * * *", status),
+        _for_yesterday(jobs.risk_reports, "15 6 * * *", status),
     ]
     if settings.schedule_preset is SchedulePreset.LAKEHOUSE_4H:
         return [cron(jobs.silver_refresh, "0 */4 * * *"), cron(jobs.gold_refresh, FEATURES_CRON), *always]

@@ -5,7 +5,7 @@ from pathlib import Path
 import dagster as dg
 
 from credit_risk_platform.adapters.dbt_project import DBT_PROJECT, DbtWorkspace
-from credit_risk_platform.defs.marts.assets import mart_assets, published_marts
+from credit_risk_platform.defs.marts.assets import mart_assets, published_marts, risk_mart_assets
 from credit_risk_platform.defs.marts.checks import mart_checks
 from credit_risk_platform.settings import Settings
 
@@ -22,6 +22,6 @@ def definitions(settings: Settings, project: Path = DBT_PROJECT) -> dg.Definitio
     dbt = workspace(settings, project)
     manifest = dbt.manifest()
     return dg.Definitions(
-        assets=[mart_assets(dbt, manifest), published_marts(manifest)],
+        assets=[mart_assets(dbt, manifest), risk_mart_assets(dbt, manifest), published_marts(manifest)],
         asset_checks=[mart_checks(dbt, manifest)],
     )

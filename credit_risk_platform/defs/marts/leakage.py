@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from credit_risk_platform.adapters import outside_tables
 from credit_risk_platform.adapters.column_lineage import ColumnLineage, read_lineage
 from credit_risk_platform.adapters.dbt_project import DbtWorkspace
 from credit_risk_platform.domain.features import MARTS, of_stages
@@ -24,8 +25,12 @@ KEYS = ("loan_id", "source_system", "subject_token", "decision_date", "issue_mon
 
 
 def project_lineage(workspace: DbtWorkspace, manifest: Mapping[str, Any]) -> ColumnLineage:
-    """Column lineage of every dbt model, down to the bronze columns of the contracts."""
-    return read_lineage(manifest, source_columns(), workspace.source, keep=frozenset({CLOCK}))
+    """Column lineage of every dbt model, down to bronze columns of the contracts and to tables of other rooms.
+
+    The latter have no stage: a feature that reads a score or a decision is a finding.
+    """
+    sources = source_columns() | outside_tables.columns()
+    return read_lineage(manifest, sources, workspace.source, keep=frozenset({CLOCK}))
 
 
 def audit(

@@ -27,6 +27,8 @@ from credit_risk_platform.serving.security.rates import ClientRates
 log = logging.getLogger(__name__)
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/docs", "/openapi.json"})
 """What needs no key: probes of the machine that runs us, and the contract. None of them tells about a person."""
+CUSTOMER_PAGES = "/me/"
+"""Below it a signed link is the key: whoever holds it sees one record, and no key of ours would help a customer."""
 DOCS_FILES = "/docs-files"
 """Below it: scripts and styles of /docs."""
 METRICS_PATH = "/metrics"
@@ -133,7 +135,7 @@ def _fields(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_open(path: str) -> bool:
-    return path in OPEN_PATHS or path.startswith(f"{DOCS_FILES}/")
+    return path in OPEN_PATHS or path.startswith((f"{DOCS_FILES}/", CUSTOMER_PAGES))
 
 
 class _Visit:
@@ -154,7 +156,8 @@ class _Visit:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._status = message["status"]
-            message["headers"] = [*message.get("headers", ()), *self._headers()]
+            own = message.get("headers", ())
+            message["headers"] = [*own, *self._headers(any(name == _DATA_ONLY[0] for name, _ in own))]
         await self._send(message)
 
     async def refuse(self, problem: Problem, receive: Receive) -> None:
@@ -163,10 +166,11 @@ class _Visit:
             raise problem from None  # a server would log its cause, with what that quotes
         await problem.response(self.request_id)(self._scope, receive, self.send)
 
-    def _headers(self) -> Iterator[tuple[bytes, bytes]]:
+    def _headers(self, has_policy: bool) -> Iterator[tuple[bytes, bytes]]:
+        """`has_policy`: the answer is a page that says itself what it may load."""
         yield from _HEADERS
         yield b"x-request-id", self.request_id.encode()
-        if self._scope["path"] not in _PAGES:
+        if not has_policy and self._scope["path"] not in _PAGES:
             yield _DATA_ONLY
         for name, value in self.rate_headers.items():
             yield name.lower().encode(), value.encode()

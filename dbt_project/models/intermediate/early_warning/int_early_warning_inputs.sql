@@ -92,18 +92,8 @@ published as (
     select
         loan_id,
         outstanding_principal,
-        case loan_status
-            when 'Current' then 0
-            when 'In Grace Period' then 1
-            when 'Late (16-30 days)' then 16
-            when 'Late (31-120 days)' then 31
-        end as days_past_due_from,
-        case loan_status
-            when 'Current' then 0
-            when 'In Grace Period' then 15
-            when 'Late (16-30 days)' then 30
-            when 'Late (31-120 days)' then 120
-        end as days_past_due_to
+        {{ published_days_past_due_from('loan_status') }} as days_past_due_from,
+        {{ published_days_past_due_to('loan_status') }} as days_past_due_to
     from {{ active_loans() }}
 
 ),

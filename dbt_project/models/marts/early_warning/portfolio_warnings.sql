@@ -120,7 +120,7 @@ young as (
 
 ),
 
--- EW-12: where the open exposure lies.
+-- EW-12: where the open exposure lies, against the limit of the segment or of its kind.
 exposures as (
 
     select
@@ -162,13 +162,14 @@ concentrated as (
             when exposures.segment is not null then {{ ratio('exposures.exposure', 'total.exposure') }}
         end as measured_value,
         cast(null as double) as baseline,
-        case exposures.segment_kind
-            when 'state' then rules.state_share_above
-            else rules.purpose_share_above
-        end as limit_value
+        coalesce(named.limit_share, general.limit_share) as limit_value
     from rules
     cross join exposures
     cross join total
+    left join {{ ref('int_concentration_limits') }} as named
+        on exposures.segment_kind = named.kind and exposures.segment = named.segment
+    left join {{ ref('int_concentration_limits') }} as general
+        on exposures.segment_kind = general.kind and general.segment = '*'
     where rules.rule_id = 'EW-12'
 
 ),
