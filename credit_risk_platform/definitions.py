@@ -17,6 +17,7 @@ from credit_risk_platform.defs import (
     monitoring,
     performance,
     provisioning,
+    reports,
     retraining,
     risk,
     scoring,
@@ -28,7 +29,7 @@ from credit_risk_platform.settings import Settings
 
 ROOMS = (
     ingestion, marts, training, behaviour, scoring, decisions, early_warning, monitoring, performance, retraining,
-    risk, provisioning, archive, alerts, health, automation,
+    risk, provisioning, reports, archive, alerts, health, automation,
 )  # fmt: skip
 
 

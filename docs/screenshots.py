@@ -1,7 +1,7 @@
 """Pictures of the running UI for the README: `.venv/bin/python docs/screenshots.py --home data`.
 
-Starts Dagster's web server on a home that a demo has filled, opens the pages in headless Chromium and writes
-`docs/images/*.png`. The code server reads the same settings as every other command on that home.
+Starts Dagster's web server, the API and the dashboard on a home that a demo has filled, opens the pages in headless
+Chromium and writes `docs/images/*.png`. The code server reads the same settings as every other command on that home.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from credit_risk_platform.cli.dashboard import HEALTH
 from credit_risk_platform.cli.home import CommandError, open_home
 from credit_risk_platform.cli.probes import fetch
 from credit_risk_platform.cli.processes import Servers, until_ready
-from credit_risk_platform.cli.serving import reserve_ports, start_api, start_dagster
+from credit_risk_platform.cli.serving import reserve_ports, start_api, start_dagster, start_dashboard
 
 IMAGES = Path(__file__).parent / "images"
 GRAPH_MILLISECONDS, PAGE_MILLISECONDS = 40_000, 20_000
@@ -42,7 +43,7 @@ PAGES = {
     "platform_health": ("assets/monitoring/platform_health?view=overview", "1800,1900"),
     "application_scores": ("assets/gold/application_scores?view=overview", "1800,1300"),
 }
-API_DOCS = "api_docs"
+API_DOCS, DASHBOARD = "api_docs", "dashboard"
 # Every switch that keeps a headless browser off the network and out of the user's profile.
 FLAGS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
@@ -65,7 +66,11 @@ def main(
             api = start_api(settings, servers)
             until_ready(api, lambda: fetch(f"{api.url}/readyz") is not None)
             photograph(chromium, f"{api.url}/docs", IMAGES / f"{API_DOCS}.png", "1500,1150", PAGE_MILLISECONDS)
-        if only == API_DOCS:
+        if only in ("", DASHBOARD):
+            dashboard = start_dashboard(settings, servers)
+            until_ready(dashboard, lambda: fetch(f"{dashboard.url}{HEALTH}") is not None)
+            photograph_dashboard(chromium, str(dashboard.url), IMAGES / f"{DASHBOARD}.png")
+        if only in (API_DOCS, DASHBOARD):
             return
         url = start_dagster(settings, servers, automate=False)
         for name, (page, size) in {**GRAPH, **PAGES}.items():
@@ -85,6 +90,21 @@ def photograph(chromium: str, url: str, target: Path, size: str, milliseconds: i
             capture_output=True,
             timeout=180,
         )  # fmt: skip
+    print(f"{target.name}: {target.stat().st_size // 1024} kB  {url}")
+
+
+def photograph_dashboard(chromium: str, url: str, target: Path) -> None:
+    """Its pages come over a socket, for which Chromium's own picture-taking does not wait."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1600, "height": 1360})
+        page.goto(url)
+        page.wait_for_function("document.querySelectorAll('.js-plotly-plot').length === 8")
+        page.wait_for_timeout(3_000)
+        page.screenshot(path=target)
+        browser.close()
     print(f"{target.name}: {target.stat().st_size // 1024} kB  {url}")
 
 

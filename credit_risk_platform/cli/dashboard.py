@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from credit_risk_platform.cli.command import Home, command, console
-from credit_risk_platform.settings import PROJECT_ROOT
 
 if TYPE_CHECKING:
     from credit_risk_platform.settings import Settings
 
 HEALTH = "/_stcore/health"
-SCRIPT = PROJECT_ROOT / "credit_risk_platform" / "dashboard" / "script" / "run.py"
+SCRIPT = Path(__file__).parents[1] / "dashboard" / "script" / "run.py"
 OPTIONS = {
     "server.headless": "true",  # opens no browser, asks for no e-mail address
     "server.fileWatcherType": "none",

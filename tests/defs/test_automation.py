@@ -190,3 +190,17 @@ def test_at_night_the_risk_marts_wait_for_the_schedule_that_comes_after_scoring(
     _, cursor = requested(graph, instance, night + dt.timedelta(minutes=2), cursor)  # the 02:00 tick passes
     scored(instance, day="2026-03-01")
     assert requested(graph, instance, night + dt.timedelta(hours=3, minutes=10), cursor)[0] == 0  # 05:09
+
+
+def test_the_funnel_of_applications_is_counted_anew_every_hour_since_no_event_tells_of_an_api_call(instance):
+    @dg.asset(key=Gold.APPROVALS, group_name="risk", deps=[Gold.DECISIONS])
+    def approvals() -> None: ...
+
+    graph = dg.Definitions(assets=automate([approvals]))
+    cursor, asked = None, []
+    for minute in (0, 19, 21, 40, 81):
+        at = DAYTIME + dt.timedelta(minutes=minute)
+        result = dg.evaluate_automation_conditions(graph, instance=instance, cursor=cursor, evaluation_time=at)
+        cursor = result.cursor
+        asked.append(result.get_num_requested(Gold.APPROVALS))
+    assert asked == [0, 0, 1, 0, 1]

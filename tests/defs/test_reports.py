@@ -116,6 +116,7 @@ def test_what_was_not_computed_yet_is_named_and_never_a_zero(office: Office) -> 
     stages = section(data, "stages")["tables"][0]["rows"]
     assert stages == [["Stage 1", 2, 2000, 10, 0.005, 30], ["Stage 2", 1, 500, 120, 0.24, 120]]
     assert [row[1] for row in section(data, "waterfall")["tables"][0]["rows"]] == [100, 30, 130]
+    assert Path(completed["path"]).read_text().count("<rect") == 3  # the waterfall is drawn
     (scenarios,) = section(data, "scenarios")["tables"]
     assert [row[0] for row in scenarios["rows"]] == ["baseline", "severely_adverse"]
     assert scenarios["row_sources"] == ["gold/stress_ecl@baseline", "gold/stress_ecl@severely_adverse"]
@@ -226,10 +227,10 @@ def test_the_log_holds_every_decline_with_its_reasons_and_no_person(house: Offic
     assert set(rows) == {one["score_id"] for one in declined}
     for one in declined:
         assert all(
-            f"{code} {text}" in rows[one["score_id"]][3]
+            f"{code} {text}" in rows[one["score_id"]][7]
             for code, text in zip(one["reasons"], one["reason_texts"], strict=True)
         )
-        assert rows[one["score_id"]][6].startswith("written")
+        assert rows[one["score_id"]][3] == "written"
     assert figures(data)["Notices written"] == len(declined)
     page = Path(told["path"]).read_text()
     assert not [one for one in declined if one["subject_token"] in page]

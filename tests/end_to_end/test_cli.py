@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 CommandRun = Callable[..., subprocess.CompletedProcess[str]]
-COMMANDS = ("demo", "dev", "doctor", "status", "validate", "train", "score", "replay")
+COMMANDS = ("demo", "dev", "doctor", "status", "validate", "train", "score", "replay", "dashboard")
 
 
 @pytest.fixture
@@ -59,6 +59,7 @@ def test_status_answers_before_anything_ran(crp: CommandRun, tmp_path: Path) -> 
         "mlflow": False,
         "api": False,
         "reports": False,
+        "dashboard": False,
     }
     assert not (tmp_path / "home").exists(), "looking must not leave anything behind"
 

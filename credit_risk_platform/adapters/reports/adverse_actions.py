@@ -76,18 +76,16 @@ def _declines(warehouse: Warehouse, as_of: date) -> Section:
     if not warehouse.exists("gold.adverse_action_notices"):
         return not_made(told, NOTICES)
     sql = f"""
-        select declined.loan_id, declined.score_id, strftime(declined.decided_at, '%Y-%m-%d %H:%M:%S') as decided_at,
+        select declined.loan_id, declined.score_id, strftime(declined.decided_at, '%Y-%m-%d %H:%M') as decided_at,
+            case when notice.score_id is null then 'not yet' else 'written' end as notice, notice.due_by,
+            round(declined.points) as points, array_to_string(declined.rules, ', ') as rules,
             array_to_string(list_transform(list_zip(declined.reasons, declined.reason_texts),
-                lambda one: one[1] || ' ' || one[2]), '; ') as reasons,
-            array_to_string(declined.rules, ', ') as rules, round(declined.points) as points,
-            case when notice.score_id is null then 'not written yet'
-                else 'written, template ' || notice.template_version end as state, notice.due_by,
-            declined.channel, declined.policy_version
+                lambda one: one[1] || ' ' || one[2]), '; ') as reasons
         {_DECLINED} order by declined.decided_at, declined.score_id
     """
     columns = (
-        Column("loan"), Column("score"), Column("decided at (UTC)"), Column("reasons"), Column("rules"),
-        Column("points", Unit.COUNT), Column("notice"), Column("due by"), Column("channel"), Column("policy"),
+        Column("loan"), Column("score"), Column("decided at (UTC)"), Column("notice"), Column("due by"),
+        Column("points", Unit.COUNT), Column("rules"), Column("reasons"),
     )  # fmt: skip
     found = warehouse.query(sql, [as_of])
     return replace(told, tables=[grid("Declined", found, columns, Source(DECISIONS))])

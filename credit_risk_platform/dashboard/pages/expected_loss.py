@@ -171,7 +171,9 @@ def _scenarios(filters: Filters) -> None:
         rows = lake.rows(queries.STRESS.format(where=where), params)
         if not rows.num_rows:
             st.info(
-                "Nothing of this selection has been put under a scenario: materialise the partitions of gold/stress_ecl."
+                NOTHING
+                if params
+                else "No scenario has been computed yet: materialise the partitions of gold/stress_ecl."
             )
             return
         chart(losses.scenarios(rows), key="ecl-scenarios", alt="Expected credit loss by scenario and stage")

@@ -35,7 +35,8 @@ def page(filters: Filters) -> None:  # noqa: ARG001  every page takes them
         return
     facts = first(lake.rows(queries.FACTS, [loan_id]))
     if not facts:
-        st.warning(f"There is no loan {loan_id} in the book.")
+        st.warning(f"There is no loan {loan_id} in the book. Scores of an application that became none stand below.")
+        _scores(loan_id)
         return
     _tiles(facts)
     left, right = st.columns([3, 2])
@@ -178,7 +179,8 @@ def _expected_loss(loan_id: str) -> None:
         st.markdown(
             f"{plain(found['stage_reason'])}. PD over 12 months {percent(found['pd_12m'])}, "
             f"over its life {percent(found['pd_lifetime'])} (expected at origination for the same rest of it: "
-            f"{percent(found['pd_lifetime_at_origination'])}); loss given default {percent(found['lgd'], 1)}, discounted at {percent(found['eir'])}."
+            f"{percent(found['pd_lifetime_at_origination'])}); loss given default {percent(found['lgd'], 1)}, "
+            f"discounted at {percent(found['eir'])}."
         )
         st.caption(
             f"As of {found['as_of']}; PD model `{_short(found['hazard_sha'])}`, "

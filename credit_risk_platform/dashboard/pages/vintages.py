@@ -62,7 +62,7 @@ def _rolls(filters: Filters) -> None:
         where, params = filters.where()
         rows = lake.rows(queries.ROLLS.format(where=where), [*params, months])
         if not rows.num_rows:
-            st.info(NOTHING)
+            st.info(f"{NOTHING[:-1]}, or their source publishes no repayments.")
             return
         chart(curves.roll_rates(rows, measure), key="roll-rates", alt="Share of loans by state a month later")
 
@@ -74,7 +74,7 @@ def _forecast(filters: Filters) -> None:
     with card("Roll forecast against outcome", "gold.roll_forecast", words=words, ignores=whole_book(filters)):
         rows = lake.rows(queries.FORECAST)
         if not rows.num_rows:
-            st.info("The book is younger than the two years that this comparison takes.")
+            st.info("This comparison takes two years of repayments, which this book does not have.")
             return
         chart(curves.roll_forecast(rows), key="roll-forecast", alt="Defaults foretold and realised by state")
 

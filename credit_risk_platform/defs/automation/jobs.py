@@ -20,15 +20,14 @@ HEALTH = dg.AssetSelection.groups(Group.HEALTH)
 ARCHIVE = dg.AssetSelection.groups(Group.ARCHIVE)
 PERFORMANCE = dg.AssetSelection.groups(Group.PERFORMANCE) - dg.AssetSelection.assets(Monitoring.BACKTEST_PD)
 """Backtests are partitioned by vintage: their job is `vintage_backtest`, asked for as vintages mature."""
-_COPY = dg.AssetSelection.assets(Gold.PUBLISHED_MARTS)
-_RISK_PDS = dg.AssetSelection.assets(Gold.ORIGINATION_SCORES)
-RISK = (dg.AssetSelection.groups(Group.RISK) | _RISK_PDS) - _COPY
-"""Marts that show scores and decisions, so they come after scoring, and the PDs at application that they show."""
+_PDS_AT_APPLICATION = dg.AssetSelection.assets(Gold.ORIGINATION_SCORES)
+RISK = dg.AssetSelection.groups(Group.RISK) | _PDS_AT_APPLICATION
+"""Marts that show scores and decisions, so they come after scoring; the PDs at application that they show; and the copy
+of all marts, which is written once more by automation when the expected loss is there."""
 PROVISIONING_MODELS = dg.AssetSelection.assets(Models.HAZARD_PD, Models.LGD_MODEL)
 _STRESS = dg.AssetSelection.assets(Gold.STRESS_ECL)
-EXPECTED_LOSS = (dg.AssetSelection.groups(Group.PROVISIONING) | _COPY) - PROVISIONING_MODELS - _RISK_PDS - _STRESS
-"""The expected loss of a day and, last of all, the copy of the marts, which shows it. The stress test is partitioned by
-scenario: its job is `stress_testing`."""
+EXPECTED_LOSS = dg.AssetSelection.groups(Group.PROVISIONING) - PROVISIONING_MODELS - _PDS_AT_APPLICATION - _STRESS
+"""The stress test is partitioned by scenario: its job is `stress_testing`."""
 REPORTS = dg.AssetSelection.groups(Group.REPORTS)
 
 
@@ -54,7 +53,9 @@ portfolio_scoring = _job(
     "portfolio_scoring", SCORING, description="Score every loan open on one day and write the ledger."
 )
 portfolio_risk = _job(
-    "portfolio_risk", RISK, description="The risk marts behind dashboard and reports, after scoring, with their checks."
+    "portfolio_risk",
+    RISK,
+    description="The risk marts behind dashboard and reports, after scoring, and the copy of all marts.",
 )
 provisioning_models = _job(
     "provisioning_models", PROVISIONING_MODELS, description="Fit the hazard PD and the LGD model that provisions use."
@@ -62,7 +63,7 @@ provisioning_models = _job(
 expected_loss = _job(
     "expected_loss",
     EXPECTED_LOSS,
-    description="Expected loss of one day with its waterfall, and the copy of all marts.",
+    description="Expected loss of one day, by loan and stage, with its waterfall.",
 )
 risk_reports = _job(
     "risk_reports",

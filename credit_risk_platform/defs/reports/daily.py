@@ -11,6 +11,7 @@ from credit_risk_platform.defs.reports.common import publish, reproducible
 from credit_risk_platform.settings import Settings
 
 KINDS = {"jinja", "html", "duckdb"}
+FRESH = dg.FreshnessPolicy.time_window(fail_window=dt.timedelta(hours=50), warn_window=dt.timedelta(hours=26))
 
 
 @dg.asset(
@@ -31,6 +32,7 @@ KINDS = {"jinja", "html", "duckdb"}
     owners=[Owner.ANALYTICS],
     kinds=KINDS,
     code_version="1",
+    freshness_policy=FRESH,
     description=(
         "Portfolio risk as of a day, as a page: open loans and balance, delinquency, risk bands, vintages, default "
         "trend, concentration, watch list. Each number links to the asset event that made it. Made again for an old "
@@ -60,6 +62,7 @@ def report_portfolio_risk(
     owners=[Owner.ANALYTICS],
     kinds=KINDS,
     code_version="1",
+    freshness_policy=FRESH,
     description=(
         "Expected credit loss on a reporting day, as a page: IFRS 9 stages with coverage, the CECL allowance, what "
         "moved it since the day before, and the loss under each scenario. What was not computed yet is named, never "
@@ -85,6 +88,7 @@ def report_ecl(
     owners=[Owner.ANALYTICS],
     kinds=KINDS,
     code_version="1",
+    freshness_policy=FRESH,
     description=(
         "Every application declined on a day, as a page: loan and score id, the rules that fired, the reasons in "
         "approved words, and whether its notice is written and when it is due. It names nobody. A form in the manner "
