@@ -4,12 +4,12 @@ The columns are those of the real tables, as far as the pages read them.
 Loan L-0012 is the one to look at: in arrears, on the watch list, scored twice and by two runs.
 """
 
+# ruff: noqa: E501 - SQL, one thought per line
+
 from __future__ import annotations
 
 from pathlib import Path
 
-from credit_risk_platform.adapters.warehouse.base import Select
-from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
 from credit_risk_platform.settings import Settings
 from tests import dashboard_book
 
@@ -150,12 +150,4 @@ TABLES = {
 
 def new_book(home: Path) -> Settings:
     """`dashboard_book`'s home with these tables as well."""
-    settings = dashboard_book.new_book(home)
-    warehouse = DuckLakeWarehouse(settings.paths.warehouse)
-    try:
-        with warehouse.transaction() as transaction:
-            for table, sql in TABLES.items():
-                transaction.replace_table(table, Select(sql))
-    finally:
-        warehouse.close()
-    return settings
+    return dashboard_book.fill(home, {**dashboard_book.TABLES, **TABLES})

@@ -18,8 +18,12 @@ from credit_risk_platform.dashboard.places import Place
 def main() -> None:
     st.set_page_config(page_title="Credit risk", page_icon="📊", layout="wide")
     st.html(theme.CSS)
+    if not sign_in.admitted():
+        # The pages are named all the same: the address that was asked for would be lost otherwise.
+        st.navigation(places.pages(lambda _place: None), position="hidden")
     sign_in.gate()
     chosen, seconds = filters.bar(lake.settings().dashboard_refresh_seconds)
+    sign_in.who()
     page = st.navigation(places.pages(partial(show, filters=chosen, seconds=seconds)))
     places.follow(page)
     page.run()

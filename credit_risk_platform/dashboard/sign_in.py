@@ -64,9 +64,14 @@ def reader_name() -> str:
     return key.client if key is not None else LOCAL
 
 
+def admitted() -> bool:
+    """Whether the reader is signed in, or need not be."""
+    return not required() or _present() is not None
+
+
 def gate() -> None:
-    """Draw the sign-in and stop here, unless the reader is signed in or need not be."""
-    if not required() or _present() is not None:
+    """Draw the sign-in and stop here, unless the reader is admitted."""
+    if admitted():
         return
     st.session_state.pop(_SIGNED_IN, None)
     st.title("Credit risk dashboard")
@@ -80,8 +85,12 @@ def gate() -> None:
     st.stop()
 
 
-def sign_out() -> None:
-    st.session_state.pop(_SIGNED_IN, None)
+def who() -> None:
+    """Say in the sidebar who is signed in, with the way out; nothing where no key was asked for."""
+    if (key := _present()) is not None:
+        with st.sidebar:
+            st.caption(f"Signed in as {key.client} ({key.role})")
+            st.button("Sign out", on_click=lambda: st.session_state.pop(_SIGNED_IN, None))
 
 
 def _try(presented: str) -> None:

@@ -119,6 +119,19 @@ def test_vintage_curves_without_a_filter_are_the_mart(book: Settings, warehouse:
     assert (last["loans"], last["defaulted_loans"]) == (by_hand["loans"], by_hand["bad"])
 
 
+def test_rolls_and_default_rates_without_a_filter_are_the_marts(book: Settings, warehouse: DuckLakeWarehouse) -> None:
+    moves = lake.rows(vintages.ROLLS.format(where="true"), [12]).to_pylist()
+    mart = warehouse.query("select * from gold.roll_rates where period = 'latest 12 months'").to_pylist()
+    assert {(row["from_state"], row["to_state"]): row["loans"] for row in moves} == {
+        (row["from_state"], row["to_state"]): row["loans"] for row in mart if row["loans"]
+    }
+    drawn = lake.rows(vintages.TREND.format(where="true"))
+    trend = warehouse.query("select * from gold.default_trend order by month_end")
+    for name in ("month_end", "new_defaults", "complete"):
+        assert drawn[name].to_pylist() == trend[name].to_pylist(), name
+    assert drawn["default_rate_12m"].to_pylist() == pytest.approx(trend["default_rate_12m"].to_pylist(), nan_ok=True)
+
+
 def test_filters_change_figures_rows_and_charts_alike(book: Settings, warehouse: DuckLakeWarehouse) -> None:
     where, params = CARS.where()
     loss = warehouse.query(f"select sum(ecl) as ecl from gold.loan_ecl where {where}", params)["ecl"][0].as_py()

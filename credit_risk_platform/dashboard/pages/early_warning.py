@@ -39,11 +39,8 @@ def page(filters: Filters) -> None:
     with right:
         _segments(filters)
     _watchlist(filters)
-    left, right = st.columns(2)
-    with left:
-        _portfolio_warnings(filters)
-    with right:
-        _coverage(filters)
+    _portfolio_warnings(filters)
+    _coverage(filters)
 
 
 def _kpis(filters: Filters) -> None:
@@ -116,7 +113,7 @@ def _portfolio_warnings(filters: Filters) -> None:
             hide_index=True,
             column_config=WARNING_COLUMNS,
             key="portfolio-warnings",
-            height=420,
+            height=300,
         )
         fired = rows["status"].to_pylist().count("fired")
         st.caption(f"{fired} of {rows.num_rows} fired." if rows.num_rows else "None has been judged yet.")
@@ -132,7 +129,7 @@ def _coverage(filters: Filters) -> None:
             hide_index=True,
             column_config=COVERAGE_COLUMNS,
             key="coverage",
-            height=420,
+            height=300,
         )
 
 
