@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from credit_risk_platform.cli.dashboard import HEALTH
 from credit_risk_platform.cli.home import CommandError
 from credit_risk_platform.settings import Settings
 
@@ -47,9 +48,7 @@ def probe(settings: Settings) -> dict[str, ServerStatus]:
         "mlflow": ServerStatus(mlflow, "mlflow" in running and fetch(f"{mlflow}/health") is not None),
         "api": ServerStatus(api, "api" in running and fetch(f"{api}/healthz") is not None),
         "reports": ServerStatus(reports, "reports" in running and fetch(f"{reports}/") is not None),
-        "dashboard": ServerStatus(
-            dashboard, "dashboard" in running and fetch(f"{dashboard}/_stcore/health") is not None
-        ),
+        "dashboard": ServerStatus(dashboard, "dashboard" in running and fetch(f"{dashboard}{HEALTH}") is not None),
     }
     kafka = kafka_server(settings)
     return {**servers, "kafka": kafka} if kafka.up else servers  # who streams nothing need not read that it is down

@@ -17,6 +17,7 @@ from credit_risk_platform.dashboard.places import Place
 
 def main() -> None:
     st.set_page_config(page_title="Credit risk", page_icon="📊", layout="wide")
+    theme.draw_plainly()
     st.html(theme.CSS)
     if not sign_in.admitted():
         # The pages are named all the same: the address that was asked for would be lost otherwise.

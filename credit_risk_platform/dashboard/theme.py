@@ -8,7 +8,6 @@ import plotly.graph_objects as go
 import plotly.io as pio
 import streamlit as st
 
-pio.templates.default = None  # Plotly would copy and check a template of 7 kB into every figure: half a page's time
 INK, MUTED, GRID = "#1f2937", "#6b7280", "#e5e7eb"
 ACCENT, TARGET, IMMATURE = "#2563eb", "#b91c1c", "#9ca3af"
 COLOURS = {
@@ -53,6 +52,14 @@ CSS = """<style>
 </style>"""
 """Less empty space around the page than Streamlit leaves."""
 FONT = "Source Sans, Source Sans Pro, sans-serif"
+
+
+def draw_plainly() -> None:
+    """No template for figures: Plotly would copy and check one of 7 kB into each of them, half a page's time.
+
+    For this whole process, so the script asks for it, and nobody who merely imports this module gets it.
+    """
+    pio.templates.default = None
 
 
 def apply(figure: go.Figure, *, height: int = 320, legend: bool = True) -> go.Figure:

@@ -10,8 +10,11 @@ import pytest
 
 from credit_risk_platform.adapters.api_keys import ApiKeys
 from credit_risk_platform.adapters.kafka_ports import free_port
-from credit_risk_platform.cli.dashboard import SCRIPT, serve
-from credit_risk_platform.cli.home import CommandError, open_home
+from credit_risk_platform.cli.dashboard import HEALTH, SCRIPT, serve
+from credit_risk_platform.cli.home import CommandError, open_home, prepare_home
+from credit_risk_platform.cli.probes import fetch, probe
+from credit_risk_platform.cli.processes import Servers, until_ready
+from credit_risk_platform.cli.serving import start_dashboard
 
 HOST = "127.0.0.1"
 EVERYWHERE = "0.0.0.0"
@@ -55,3 +58,14 @@ def test_bound_to_another_address_a_home_without_keys_gets_its_first(
     assert len(started) == 1
     assert len(ApiKeys(open_home(tmp_path).paths.secrets).all()) == 1
     assert "crp keys create" in capsys.readouterr().out
+
+
+def test_beside_the_demo_it_answers_where_status_looks_for_it(tmp_path: Path) -> None:
+    settings = open_home(tmp_path).model_copy(update={"dashboard_port": free_port(HOST)})
+    prepare_home(settings)
+    with Servers(settings) as servers:
+        server = start_dashboard(settings, servers)
+        until_ready(server, lambda: fetch(f"{server.url}{HEALTH}") is not None)
+        servers.announce()
+        assert probe(settings)["dashboard"].up
+    assert not probe(settings)["dashboard"].up

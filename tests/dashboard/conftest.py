@@ -1,0 +1,16 @@
+"""What the dashboard's script sets for its whole process is put back: other tests share this one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import plotly.io as pio
+import pytest
+
+BEFORE = pio.templates.default  # here: a module's own fixture may have run the script already
+
+
+@pytest.fixture(autouse=True)
+def _figures_as_before() -> Iterator[None]:
+    yield
+    pio.templates.default = BEFORE
