@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from credit_risk_platform.adapters.dbt_project import DbtWorkspace
+from credit_risk_platform.adapters.warehouse.lock import WriterLock
 from credit_risk_platform.settings import PROJECT_ROOT, Settings
 from tests.kafka_cluster import kafka as kafka
 from tests.kafka_cluster import own_broker as own_broker
@@ -60,6 +63,28 @@ def datasets() -> Path:
     if not DATASETS.is_dir():
         pytest.skip(f"real data sets are not at {DATASETS}: set CRP_TEST_DATASETS to the folder that holds them")
     return DATASETS
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compile_each_project_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A manifest says by its stamp what it was compiled from, so all homes and workers of one suite may share it."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    compile_anew = DbtWorkspace._compile
+
+    def compile_or_copy(workspace: DbtWorkspace, stamp: str) -> None:
+        kept = shared / f"manifest-{stamp}.json"
+        with WriterLock(shared / f"manifest-{stamp}.lock", timeout_seconds=300).held():
+            if not kept.exists():
+                compile_anew(workspace, stamp)
+                shutil.copyfile(workspace.manifest_file, kept)
+                return
+        workspace.home.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(kept, workspace.manifest_file)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DbtWorkspace, "_compile", compile_or_copy)
+        yield
 
 
 @pytest.fixture(autouse=True)

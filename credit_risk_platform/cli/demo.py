@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 SLOWEST_SHOWN = 10
+SHOW_DECISIONS = ("gold/approvals", "gold/score_distribution", "gold/bi_decisions", "gold/published_marts")
 
 
 def demo_settings(
@@ -63,7 +64,7 @@ def run_demo(settings: Settings, console: Console, path: Path | None, *, stream:
     if stream and outcome is not None and outcome.succeeded:
         outcome = score_once(settings, console, lines)
         if outcome is not None and outcome.succeeded:
-            outcome = run_job(settings, "application_decisions", lines)
+            outcome = _show_decisions(settings, lines)
     if outcome is not None and not outcome.succeeded:
         report_failure(outcome, lines, console)
         return False
@@ -86,6 +87,12 @@ def _run_jobs(settings: Settings, lines: ProgressLines) -> RunOutcome:
         return whole
     scenarios = SCENARIOS.get_partition_keys()
     return run_job(settings, "stress_testing", lines, partition=f"{scenarios[0]}...{scenarios[-1]}")
+
+
+def _show_decisions(settings: Settings, lines: ProgressLines) -> RunOutcome:
+    """Decide on what was streamed, and bring it to the marts that analysts open; by themselves they follow hourly."""
+    decided = run_job(settings, "application_decisions", lines)
+    return run_job(settings, "portfolio_risk", lines, assets=SHOW_DECISIONS) if decided.succeeded else decided
 
 
 def portfolio_as_of(settings: Settings) -> date:

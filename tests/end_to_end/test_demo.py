@@ -43,6 +43,9 @@ STREAMED_SCORES = "gold.application_scores"
 STREAMED = {"bronze/raw_applications", "bronze/dead_letters", "gold/application_scores", "gold/message_trace"}
 DECIDED = {f"gold/{name}" for name in ("decisions", "referral_queue", "adverse_action_notices", "fraud_signals",
            "shadow_scores", "experiment_readout")}  # fmt: skip
+SHOWN = {"gold/approvals", "gold/score_distribution", "gold/bi_decisions", "gold/published_marts",
+         "monitoring/report_adverse_action_log", "monitoring/report_ecl"}  # fmt: skip
+"""What follows the streamed decisions, or (the report) a stress test: made before them in a first run."""
 ANALYST = """
 import sys, time, duckdb
 from pathlib import Path
@@ -123,7 +126,7 @@ def what_a_run_decides(home: Path) -> dict[str, Any]:
     """All that must not depend on when or where a run was made."""
     return {
         **what_a_batch_run_decides(home),
-        "data_versions": data_versions(home, STREAMED),
+        "data_versions": data_versions(home, STREAMED | SHOWN),
         "streamed": query(home, f"select loan_id, as_of, pd, band from {STREAMED_SCORES} order by all")
         if KAFKA
         else None,
@@ -134,7 +137,7 @@ def what_a_run_decides(home: Path) -> dict[str, Any]:
 def what_a_batch_run_decides(home: Path) -> dict[str, Any]:
     """The part of it that needs no stream."""
     return {
-        "data_versions": data_versions(home, STREAMED | DECIDED),
+        "data_versions": data_versions(home, STREAMED | DECIDED | SHOWN),
         "champion": json.loads((home / "models" / "champion.json").read_text())["sha"],
         "scores": query(home, "select loan_id, as_of, pd, points, band from gold.portfolio_scores order by all"),
         "bronze_batches": sorted(str(f.relative_to(home)) for f in (home / "lake" / "bronze").rglob("batch=*")),
