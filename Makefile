@@ -7,13 +7,14 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test check lint sql bench lock clean
+.PHONY: help demo dev test test-slow check lint sql bench lock clean
 export DO_NOT_TRACK := true
 
 help:  ## this list
 	@echo "make demo [ARGS=--once]   the whole graph: land, build marts, train, promote, score, then serve"
 	@echo "make dev                  Dagster on the demo's home, reloading as you edit"
 	@echo "make test [ARGS=...]      the suite"
+	@echo "make test-slow            the demo twice more, with equal results (CI runs it too)"
 	@echo "make check                lint, format, types, import contracts, SQL, dbt parse"
 	@echo "make bench [ARGS=...]     speed, side by side with other tools"
 	@echo "make lock                 resolve the versions again (requirements.lock)"
@@ -28,8 +29,12 @@ dev: $(READY)
 # Two at a time, whole files each, longest first (tests/conftest.py): what one core would take half an hour for.
 # What fails beside others is tried once more, alone in a new process, and both results are shown.
 test: $(READY)
-	@$(BIN)/pytest $(or $(ARGS),-n 2 --dist loadfile --no-loadscope-reorder) || \
+	@$(BIN)/pytest $(or $(ARGS),-n 2 --dist loadfile --no-loadscope-reorder -m "not slow") || \
 	  { [ -z "$(ARGS)" ] && echo "make test: the failed tests once more, one after the other" && $(BIN)/pytest --last-failed; }
+
+# The demo twice more: in the same home, and in another one on a machine without Java.
+test-slow: $(READY)
+	@$(BIN)/pytest -m slow
 
 check: lint sql
 

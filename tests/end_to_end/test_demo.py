@@ -136,8 +136,10 @@ def what_a_run_decides(home: Path) -> dict[str, Any]:
 
 def what_a_batch_run_decides(home: Path) -> dict[str, Any]:
     """The part of it that needs no stream."""
+    # The page of rules tells when this home first saw a policy.
+    of_the_home = {Monitoring.REPORT_RULES.to_user_string()}
     return {
-        "data_versions": data_versions(home, STREAMED | DECIDED | SHOWN),
+        "data_versions": data_versions(home, STREAMED | DECIDED | SHOWN | of_the_home),
         "champion": json.loads((home / "models" / "champion.json").read_text())["sha"],
         "scores": query(home, "select loan_id, as_of, pd, points, band from gold.portfolio_scores order by all"),
         "bronze_batches": sorted(str(f.relative_to(home)) for f in (home / "lake" / "bronze").rglob("batch=*")),
@@ -239,6 +241,7 @@ def analyst_at_work(home: Path) -> Iterator[dict[str, str]]:
             told["reads"], told["complaints"] = reader.communicate(timeout=60)
 
 
+@pytest.mark.slow
 def test_the_same_inputs_again_change_nothing_while_an_analyst_reads(home: Path) -> None:
     before = what_a_run_decides(home)
     with analyst_at_work(home) as told:
@@ -249,6 +252,7 @@ def test_the_same_inputs_again_change_nothing_while_an_analyst_reads(home: Path)
     assert {part for part in before if before[part] != after[part]} == set()
 
 
+@pytest.mark.slow
 def test_another_home_on_a_machine_without_java_gets_the_same_data_model_and_scores(home: Path, tmp_path: Path) -> None:
     """And is told what is skipped, and how to get it; decisions are those of the stream, so there are none."""
     (tmp_path / "bin").mkdir()
