@@ -59,14 +59,14 @@ def measure(opened: Browser, url: str) -> dict[str, list[tuple[float, float]]]:
     found["first paint"] = [visit(opened, f"{url}/?from={year}-02-01") for year in range(2018, 2024)]
     found["again"] = [visit(opened, url) for _ in range(5)]
     page = opened.new_page(viewport=WINDOW)
-    timed(page, lambda: page.goto(url))
+    timed(page, lambda: page.goto(url, wait_until="commit"))
     found["filter"] = [choose(page, key, name) for key, name in FILTERS]
     return found
 
 
 def visit(opened: Browser, address: str) -> tuple[float, float]:
     page = opened.new_page(viewport=WINDOW)
-    seconds = timed(page, lambda: page.goto(address))
+    seconds = timed(page, lambda: page.goto(address, wait_until="commit"))
     page.close()
     return seconds
 
