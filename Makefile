@@ -34,7 +34,7 @@ test: $(READY)
 
 # The demo twice more: in the same home, and in another one on a machine without Java.
 test-slow: $(READY)
-	@$(BIN)/pytest -m slow
+	@$(BIN)/pytest -m slow || { echo "make test-slow: what failed once more" && $(BIN)/pytest --last-failed -m slow; }
 
 check: lint sql
 
