@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from credit_risk_platform.adapters import plots
 from credit_risk_platform.adapters.performance import WIDE, speaks
+from credit_risk_platform.domain.curves import wilson
 from credit_risk_platform.domain.maturity import Exposure
 
 if TYPE_CHECKING:
@@ -66,19 +67,11 @@ def _bad_rate(axes: Axes, matured: pa.Table, estimated: pa.Table) -> None:
     _series(axes, estimated, "estimated_bad_rate", ESTIMATED, "", "--")
     many = matured.filter(pc.greater_equal(matured["loans"], FEWEST_LOANS))
     rate, loans = _values(many, "observed_bad_rate"), _values(many, "loans")
-    reach = np.abs(np.vstack(_wilson(rate, loans)) - rate)
+    reach = np.abs(np.vstack(wilson(rate, loans)) - rate)
     axes.errorbar(_months(many), rate, yerr=reach, color=REALISED, fmt="o", markersize=3.2, elinewidth=0.7)
     _series(axes, estimated, "early_rate", EARLY, "30 days late by month 3 (early sign)", "-")
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.set_ylim(bottom=0)
-
-
-def _wilson(rate: np.ndarray, loans: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """95 % interval of a share (Wilson 1927): of no bad loans among many it says more than a point."""
-    room = WIDE**2 / loans
-    middle = (rate + room / 2) / (1 + room)
-    half = np.sqrt(rate * (1 - rate) * room + room**2 / 4) / (1 + room)
-    return middle - half, middle + half
 
 
 def _series(axes: Axes, rows: pa.Table, name: str, colour: str, label: str, style: str) -> None:

@@ -37,21 +37,20 @@ class Upkeep:
     files_after: int
 
 
-class DuckLakeWarehouse:
-    """Implements `Warehouse` on a local directory. Safe to share between threads; open one per process."""
+class LakeSession:
+    """One DuckDB of this process on the lake of `root`, opened when it is first asked. Safe to share between threads.
+
+    Who opens it, and how the lake is attached, is said by those who inherit (`_attached`).
+    """
 
     def __init__(self, root: Path, *, memory_limit: str | None = None, threads: int | None = None) -> None:
         self.root = root
         self.catalog_file = root / "catalog.sqlite"
-        self.data_path = root / "data"
         self.memory_limit = memory_limit
         self.threads = threads
-        self.lock = WriterLock(root / "writer.lock")
         self._opening = threading.Lock()
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._keepalive: sqlite3.Connection | None = None
-
-    # ---------------------------------------------------------------- reading
 
     def query(self, sql: str, params: Sequence[Any] = ()) -> pa.Table:
         with self._cursor() as cursor:
@@ -63,6 +62,62 @@ class DuckLakeWarehouse:
     ) -> Iterator[Iterator[pa.RecordBatch]]:
         with self._cursor() as cursor:
             yield iter(cursor.execute(sql, list(params)).to_arrow_reader(batch_rows))
+
+    def close(self) -> None:
+        """Idempotent; the next query opens it again."""
+        with self._opening:
+            for connection in (self._connection, self._keepalive):
+                if connection is not None:
+                    connection.close()
+            self._connection = self._keepalive = None
+
+    @contextmanager
+    def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        cursor = self._open().cursor()
+        try:
+            cursor.execute(f"use {CATALOG}")
+            yield cursor
+        finally:
+            cursor.close()
+
+    def _open(self) -> duckdb.DuckDBPyConnection:
+        with self._opening:
+            if self._connection is None:
+                connection = self._attached()
+                # It answers nothing: beside DuckDB's own SQLite in one process, a second one has been seen to lag.
+                self._keepalive = sqlite3.connect(self.catalog_file, check_same_thread=False)
+                self._keepalive.execute("select count(*) from ducklake_snapshot").fetchone()
+                self._connection = connection
+            return self._connection
+
+    def _attached(self) -> duckdb.DuckDBPyConnection:
+        raise NotImplementedError
+
+    def _engine(self) -> duckdb.DuckDBPyConnection:
+        """DuckDB with the lake's extensions, and no lake yet."""
+        config: dict[str, Any] = {
+            "extension_directory": str(extension_directory(self.root / "ext")),
+            "autoinstall_known_extensions": False,
+            "temp_directory": str(self.root / "tmp"),
+        }
+        if self.memory_limit:
+            config["memory_limit"] = self.memory_limit
+        if self.threads:
+            config["threads"] = self.threads
+        connection = duckdb.connect(config=config)
+        connection.execute("set timezone = 'UTC'")
+        return connection
+
+
+class DuckLakeWarehouse(LakeSession):
+    """Implements `Warehouse` on a local directory. Safe to share between threads; open one per process."""
+
+    def __init__(self, root: Path, *, memory_limit: str | None = None, threads: int | None = None) -> None:
+        super().__init__(root, memory_limit=memory_limit, threads=threads)
+        self.data_path = root / "data"
+        self.lock = WriterLock(root / "writer.lock")
+
+    # ---------------------------------------------------------------- reading
 
     def exists(self, table: str) -> bool:
         return bool(self.query(_COLUMNS_SQL, table.split(".")).num_rows)
@@ -166,53 +221,17 @@ class DuckLakeWarehouse:
                 cursor.execute("detach published")
             aside.replace(target)
 
-    def close(self) -> None:
-        with self._opening:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
-            if self._keepalive is not None:
-                self._keepalive.close()
-                self._keepalive = None
-
     # ---------------------------------------------------------------- inside
 
-    @contextmanager
-    def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        cursor = self._open().cursor()
-        try:
-            cursor.execute(f"use {CATALOG}")
-            yield cursor
-        finally:
-            cursor.close()
-
-    def _open(self) -> duckdb.DuckDBPyConnection:
-        with self._opening:
-            if self._connection is None:
-                self._connection = self._connect()
-            return self._connection
-
-    def _connect(self) -> duckdb.DuckDBPyConnection:
+    def _attached(self) -> duckdb.DuckDBPyConnection:
         self.data_path.mkdir(parents=True, exist_ok=True)
-        config: dict[str, Any] = {
-            "extension_directory": str(extension_directory(self.root / "ext")),
-            "autoinstall_known_extensions": False,
-            "temp_directory": str(self.root / "tmp"),
-        }
-        if self.memory_limit:
-            config["memory_limit"] = self.memory_limit
-        if self.threads:
-            config["threads"] = self.threads
-        connection = duckdb.connect(config=config)
-        connection.execute("set timezone = 'UTC'")
+        connection = self._engine()
         if _initialised(self.catalog_file):
             _attach(connection, self.root)  # no lock: opening a lake to read must not wait for a writer
         else:
             with self.lock.held():
                 _attach(connection, self.root)
                 _initialise(connection)
-        self._keepalive = sqlite3.connect(self.catalog_file, check_same_thread=False)
-        self._keepalive.execute("select count(*) from ducklake_snapshot").fetchone()
         return connection
 
 

@@ -20,8 +20,8 @@ from credit_risk_platform.dashboard.charts.columns import (
     where,
 )
 from credit_risk_platform.dashboard.theme import MUTED
+from credit_risk_platform.domain import curves
 
-Z95 = 1.959964
 IN_SAMPLE, SEEN = "in sample", "#9dbcf5"
 """Vintages that the model has learnt from, as monitoring.performance_matured calls them, and their colour."""
 MODERATE, SIGNIFICANT = 0.10, 0.25
@@ -31,10 +31,7 @@ MODERATE, SIGNIFICANT = 0.10, 0.25
 def wilson(bads: np.ndarray, loans: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """95 % interval of a share (Wilson 1927); NaN where there is no loan."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        rate = bads / loans
-        middle = (rate + Z95**2 / (2 * loans)) / (1 + Z95**2 / loans)
-        reach = Z95 / (1 + Z95**2 / loans) * np.sqrt(rate * (1 - rate) / loans + Z95**2 / (4 * loans**2))
-    return middle - reach, middle + reach
+        return curves.wilson(bads / loans, loans)
 
 
 def calibration(rows: pa.Table, label: str) -> go.Figure:
@@ -166,7 +163,7 @@ def over_vintages(matured: pa.Table, estimated: pa.Table, measure: str) -> go.Fi
     figure.add_scatter(
         x=values(open_ones, "issue_month"),
         y=numbers(open_ones, guessed),
-        error_y={"array": Z95 * numbers(open_ones, "auc_error"), "thickness": 1, "color": "#efd29b"}
+        error_y={"array": curves.Z95 * numbers(open_ones, "auc_error"), "thickness": 1, "color": "#efd29b"}
         if measure == "auc"
         else None,
         name="estimated, not matured",

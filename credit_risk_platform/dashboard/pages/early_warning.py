@@ -107,14 +107,7 @@ def _portfolio_warnings(filters: Filters) -> None:
     words = "Rules that look at the book: arrears rolling on, a young vintage going late, concentration."
     with card("Warnings about the book", "gold.portfolio_warnings", words=words, ignores=whole_book(filters)):
         rows = lake.rows(queries.PORTFOLIO_WARNINGS)
-        st.dataframe(
-            _with_lights(rows),
-            placeholder="",
-            hide_index=True,
-            column_config=WARNING_COLUMNS,
-            key="portfolio-warnings",
-            height=300,
-        )
+        _table(rows, WARNING_COLUMNS, "portfolio-warnings")
         fired = rows["status"].to_pylist().count("fired")
         st.caption(f"{fired} of {rows.num_rows} fired." if rows.num_rows else "None has been judged yet.")
 
@@ -123,14 +116,12 @@ def _coverage(filters: Filters) -> None:
     words = "A rule that could not be measured has not found the book healthy."
     with card("What each rule could see", "gold.early_warning_coverage", words=words, ignores=whole_book(filters)):
         rows = lake.rows(queries.COVERAGE)
-        st.dataframe(
-            _with_lights(rows),
-            placeholder="",
-            hide_index=True,
-            column_config=COVERAGE_COLUMNS,
-            key="coverage",
-            height=300,
-        )
+        _table(rows, COVERAGE_COLUMNS, "coverage")
+
+
+def _table(rows: pa.Table, columns: dict[str, Any], key: str) -> None:
+    shown = _with_lights(rows)
+    st.dataframe(shown, placeholder="", hide_index=True, column_config=columns, key=key, height=300)
 
 
 def _with_lights(rows: pa.Table) -> pa.Table:

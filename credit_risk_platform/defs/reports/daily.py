@@ -65,7 +65,7 @@ def report_portfolio_risk(
     freshness_policy=FRESH,
     description=(
         "Expected credit loss on a reporting day, as a page: IFRS 9 stages with coverage, the CECL allowance, what "
-        "moved it since the day before, and the loss under each scenario. What was not computed yet is named, never "
+        "moved it since the month before, and the loss under each scenario. What was not computed yet is named, never "
         "shown as zero."
     ),
 )

@@ -179,9 +179,7 @@ def _under(loans: Loans, basis: Basis, ead: Floats, unemployment: Floats) -> dic
     horizon = len(unemployment)
     states = LoanStates(loans.months_on_book, loans.term_months, loans.pd_origination, _arrears(loans))
     curves = basis.hazard.curves(states, unemployment, horizon)
-    level = basis.lgd.lgd(LgdLoans(loans.term_months, loans.purpose))
-    add_on = np.array([basis.lgd.downturn(rate) for rate in unemployment])
-    lgd = np.clip(level[:, None] + add_on, 0.0, 1.2)
+    lgd = basis.lgd.path(LgdLoans(loans.term_months, loans.purpose), unemployment)
     losses = discounted_losses(curves.default, lgd, ead, loans.annual_rate)
     return {
         "pd_12m": curves.within(YEAR),
