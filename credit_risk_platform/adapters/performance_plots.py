@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from credit_risk_platform.adapters import plots
 from credit_risk_platform.adapters.performance import WIDE, speaks
-from credit_risk_platform.domain.curves import wilson
+from credit_risk_platform.domain.intervals import wilson
 from credit_risk_platform.domain.maturity import Exposure
 
 if TYPE_CHECKING:

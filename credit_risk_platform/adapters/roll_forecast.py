@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from credit_risk_platform.adapters.warehouse.base import Warehouse
 from credit_risk_platform.domain import roll_rates
-from credit_risk_platform.domain.curves import wilson
+from credit_risk_platform.domain.intervals import wilson
 from credit_risk_platform.domain.roll_rates import IN_DEFAULT, OPEN, PERFORMING
 
 TRANSITIONS, PANEL, TABLE = "gold.loan_transitions", "silver.int_loan_month_panel", "gold.roll_forecast"

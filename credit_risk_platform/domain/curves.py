@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from credit_risk_platform.domain.intervals import wilson
 from credit_risk_platform.domain.metrics import checked, equal_count_bins
 
 POINTS = 200
-Z95 = 1.959963984540054
 
 
 def roc_curve(y: np.ndarray, pd: np.ndarray, points: int = POINTS) -> pa.Table:
@@ -50,16 +50,6 @@ def calibration_curve(y: np.ndarray, pd: np.ndarray, bins: int = 10) -> pa.Table
     low, high = wilson(rate, loans)
     mean_pd = np.bincount(bin_of, scores[order]) / loans
     return pa.table({"loans": loans, "mean_pd": mean_pd, "bad_rate": rate, "low": low, "high": high})
-
-
-def wilson(rate: np.ndarray, loans: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(low, high) of the 95 % interval of a share (Wilson 1927): of no bad loans among many it says more than a point.
-
-    NaN in, NaN out; `loans` above zero.
-    """
-    middle = (rate + Z95**2 / (2 * loans)) / (1 + Z95**2 / loans)
-    half = Z95 / (1 + Z95**2 / loans) * np.sqrt(rate * (1 - rate) / loans + Z95**2 / (4 * loans**2))
-    return np.maximum(middle - half, 0.0), np.minimum(middle + half, 1.0)
 
 
 def _cumulative(y: np.ndarray, pd: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

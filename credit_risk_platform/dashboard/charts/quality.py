@@ -20,7 +20,7 @@ from credit_risk_platform.dashboard.charts.columns import (
     where,
 )
 from credit_risk_platform.dashboard.theme import MUTED
-from credit_risk_platform.domain import curves
+from credit_risk_platform.domain import intervals
 
 IN_SAMPLE, SEEN = "in sample", "#9dbcf5"
 """Vintages that the model has learnt from, as monitoring.performance_matured calls them, and their colour."""
@@ -31,7 +31,7 @@ MODERATE, SIGNIFICANT = 0.10, 0.25
 def wilson(bads: np.ndarray, loans: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """95 % interval of a share (Wilson 1927); NaN where there is no loan."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        return curves.wilson(bads / loans, loans)
+        return intervals.wilson(bads / loans, loans)
 
 
 def calibration(rows: pa.Table, label: str) -> go.Figure:
@@ -163,7 +163,7 @@ def over_vintages(matured: pa.Table, estimated: pa.Table, measure: str) -> go.Fi
     figure.add_scatter(
         x=values(open_ones, "issue_month"),
         y=numbers(open_ones, guessed),
-        error_y={"array": curves.Z95 * numbers(open_ones, "auc_error"), "thickness": 1, "color": "#efd29b"}
+        error_y={"array": intervals.Z95 * numbers(open_ones, "auc_error"), "thickness": 1, "color": "#efd29b"}
         if measure == "auc"
         else None,
         name="estimated, not matured",
