@@ -45,6 +45,9 @@ class Group:
     RISK = "risk"
     PROVISIONING = "provisioning"
     REPORTS = "reports"
+    FINTECH = "fintech"
+    BANK_SYSTEMS = "bank_systems"
+    PARITY = "parity"
 
 
 class Owner:
@@ -72,6 +75,11 @@ class Bronze:
     RAW_TRANSACTIONS = dg.AssetKey(["bronze", "raw_transactions"])
     LATE_EVENTS = dg.AssetKey(["bronze", "late_events"])
     DEAD_LETTERS = dg.AssetKey(["bronze", "dead_letters"])
+    RAW_PLAID_TRANSACTIONS = dg.AssetKey(["bronze", "raw_plaid_transactions"])
+    RAW_RAZORPAYX_TRANSACTIONS = dg.AssetKey(["bronze", "raw_razorpayx_transactions"])
+    RAW_CRM_CUSTOMERS = dg.AssetKey(["bronze", "raw_crm_customers"])
+    RAW_CORE_ACCOUNTS = dg.AssetKey(["bronze", "raw_core_accounts"])
+    RAW_BUREAU_PULLS = dg.AssetKey(["bronze", "raw_bureau_pulls"])
 
 
 class Gold:
@@ -126,6 +134,7 @@ class Gold:
     ECL_STAGE = dg.AssetKey(["gold", "ecl_stage"])
     ECL_WATERFALL = dg.AssetKey(["gold", "ecl_waterfall"])
     STRESS_ECL = dg.AssetKey(["gold", "stress_ecl"])
+    CASHFLOW_FEATURES = dg.AssetKey(["gold", "cashflow_features"])
 
 
 class Models:
@@ -165,6 +174,7 @@ class Monitoring:
     REPORT_MODEL_VALIDATION = dg.AssetKey(["monitoring", "report_model_validation"])
     REPORT_ECL = dg.AssetKey(["monitoring", "report_ecl"])
     REPORT_RULES = dg.AssetKey(["monitoring", "report_rules"])
+    WAREHOUSE_PARITY = dg.AssetKey(["monitoring", "warehouse_parity"])
 
 
 LANE = "crp/lane"

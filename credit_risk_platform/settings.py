@@ -70,6 +70,20 @@ def _also(name: str) -> AliasChoices:
     return AliasChoices(f"CRP_{name}", name.lower())
 
 
+class StreamTransport(StrEnum):
+    """Where events come from."""
+
+    KAFKA = "kafka"
+    KINESIS = "kinesis"
+
+
+class Encryption(StrEnum):
+    """Who encrypts objects at rest: the store with its own key, or with one of AWS's key management service."""
+
+    AES256 = "AES256"
+    KMS = "aws:kms"
+
+
 class Paths:
     """Every place a run writes to, all below one home."""
 
@@ -133,6 +147,56 @@ class Settings(BaseSettings):
 
     duckdb_memory_limit: str | None = None
     duckdb_threads: int | None = None
+
+    # The names Snowflake's own tools use, without our prefix, beside CRP_<NAME>.
+    snowflake_account: str | None = Field(None, validation_alias=_also("SNOWFLAKE_ACCOUNT"))
+    snowflake_user: str | None = Field(None, validation_alias=_also("SNOWFLAKE_USER"))
+    snowflake_password: SecretStr | None = Field(None, validation_alias=_also("SNOWFLAKE_PASSWORD"))
+    snowflake_private_key_path: Path | None = Field(None, validation_alias=_also("SNOWFLAKE_PRIVATE_KEY_PATH"))
+    """PKCS#8 key of a service user: what Snowflake asks of programs, in place of a password."""
+    snowflake_private_key_passphrase: SecretStr | None = Field(
+        None, validation_alias=_also("SNOWFLAKE_PRIVATE_KEY_PASSPHRASE")
+    )
+    snowflake_role: str | None = Field(None, validation_alias=_also("SNOWFLAKE_ROLE"))
+    snowflake_warehouse: str = Field("COMPUTE_WH", validation_alias=_also("SNOWFLAKE_WAREHOUSE"))
+    snowflake_database: str = Field("CREDIT_RISK_DB", validation_alias=_also("SNOWFLAKE_DATABASE"))
+    snowflake_host: str | None = Field(None, validation_alias=_also("SNOWFLAKE_HOST"))
+    """Only where it is not `<account>.snowflakecomputing.com`: a private link, or a stand-in on loopback."""
+    snowflake_port: int = Field(443, ge=1, le=65_535, validation_alias=_also("SNOWFLAKE_PORT"))
+    snowflake_protocol: str = Field("https", pattern="^https?$", validation_alias=_also("SNOWFLAKE_PROTOCOL"))
+    """`http` is refused for every host but loopback."""
+
+    lake_url: str | None = None
+    """Where bronze, quarantine, archive, reports, model bundles and the DuckLake's data lie, as s3://bucket/prefix or
+    gs://bucket/prefix; below the home when unset. Credentials: as boto3 finds them."""
+    s3_endpoint_url: str | None = None
+    """Of an S3-compatible store; AWS itself when unset."""
+    s3_region: str | None = None
+    s3_encryption: Encryption | None = None
+    s3_kms_key_id: str | None = None
+
+    plaid_client_id: SecretStr | None = None
+    plaid_secret: SecretStr | None = None
+    plaid_access_tokens: SecretStr | None = None
+    """JSON: item -> access token."""
+    plaid_url: str = "https://production.plaid.com"
+    razorpayx_key_id: SecretStr | None = None
+    razorpayx_key_secret: SecretStr | None = None
+    razorpayx_account_number: SecretStr | None = None
+    razorpayx_url: str = "https://api.razorpay.com"
+
+    crm_database_url: SecretStr | None = None
+    """SQLAlchemy URL of the customer system, as postgresql+psycopg://user:password@host/database."""
+    core_banking_database_url: SecretStr | None = None
+    bureau_database_url: SecretStr | None = None
+
+    alternative_data: bool = False
+    """Let models learn from cash-flow features of bank transactions."""
+
+    stream_transport: StreamTransport = StreamTransport.KAFKA
+    kinesis_endpoint_url: str | None = None
+    """Of a stand-in; AWS itself when unset."""
+    kinesis_region: str | None = None
 
     pii_token_key: SecretStr | None = None
     """Key of the HMAC that turns a customer id into `subject_token`; made and kept in `.secrets` when unset."""
@@ -212,8 +276,9 @@ class Settings(BaseSettings):
     """Loans of vintages that matured since the champion was trained: so many are worth a training run."""
 
     @field_validator(
-        "home", "lending_club_path", "macro_path", "policy_folder", "alerts_file", "scenario_file", mode="after"
-    )
+        "home", "lending_club_path", "macro_path", "policy_folder", "alerts_file", "scenario_file",
+        "snowflake_private_key_path", mode="after",
+    )  # fmt: skip
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         # dagster-dbt leaves the process in the dbt folder, so a relative path would move under us.
