@@ -23,7 +23,8 @@ def _late_count(months: int) -> Feature:
         inputs=("instalments_late",),
         monotone=1,
         lower=0.0,
-        upper=float(months),
+        # One more than months: due on 28 February and 30 March, both turn late in March.
+        upper=float(months + 1),
     )
 
 

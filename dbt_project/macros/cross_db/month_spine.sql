@@ -1,4 +1,7 @@
-{#- A lateral relation with one row per month end from `first` to `last` (both month ends), column `month_end`. -#}
+{#-
+  A join with one row per month end from `first` to `last` (both month ends), none where `first` lies after `last`.
+  `month_of_spine(alias, first)` is the month end itself.
+-#}
 {% macro month_spine(first, last, alias) %}
     {{- return(adapter.dispatch('month_spine', 'credit_risk')(first, last, alias)) -}}
 {% endmacro %}
@@ -11,11 +14,21 @@
     ) as {{ alias }}
 {%- endmacro %}
 
+{#- The plain lateral form: a table function below a correlated subquery is not sure to be planned. -#}
 {% macro snowflake__month_spine(first, last, alias) -%}
-    cross join lateral (
-        select last_day(dateadd('month', step.value, date_trunc('month', {{ first }}))) as month_end
-        from table(flatten(input => array_generate_range(
-            0, datediff('month', {{ first }}, {{ last }}) + 1
-        ))) as step
+    cross join lateral flatten(
+        input => array_generate_range(0, datediff('month', {{ first }}, {{ last }}) + 1)
     ) as {{ alias }}
+{%- endmacro %}
+
+{% macro month_of_spine(alias, first) %}
+    {{- return(adapter.dispatch('month_of_spine', 'credit_risk')(alias, first)) -}}
+{% endmacro %}
+
+{% macro default__month_of_spine(alias, first) -%}
+    {{ alias }}.month_end
+{%- endmacro %}
+
+{% macro snowflake__month_of_spine(alias, first) -%}
+    last_day(dateadd('month', cast({{ alias }}.value as integer), date_trunc('month', {{ first }})))
 {%- endmacro %}

@@ -15,6 +15,7 @@ with news as (
         loan_id,
         max(known_at) as latest_news_at
     from {{ ref('stg_synthetic__repayments') }}
+    where {{ in_slice('loan_id', active_loans()) }}
     group by loan_id
 
 ),
@@ -39,8 +40,14 @@ loans as (
 
     select * from landed
     {% if is_incremental() %}
-        where (loan_id, _batch, latest_news_at)
-        not in (select built.loan_id, built._batch, built.latest_news_at from {{ this }} as built)
+        where not exists (
+            select 1
+            from {{ this }} as built
+            where
+                landed.loan_id = built.loan_id
+                and landed._batch = built._batch
+                and landed.latest_news_at = built.latest_news_at
+        )
     {% endif %}
 
 ),
@@ -61,6 +68,7 @@ instalments as (
         datediff('day', {{ months_after('repayments.due_date', -1) }}, repayments.paid_date) as days_to_pay
     from {{ ref('stg_synthetic__repayments') }} as repayments
     inner join loans on repayments.loan_id = loans.loan_id
+    where {{ in_slice('repayments.loan_id', active_loans()) }}
 
 ),
 
@@ -118,7 +126,7 @@ spine as (
 
     select
         lives.loan_id,
-        months.month_end
+        {{ month_of_spine('months', 'lives.first_month') }} as month_end
     from lives
     {{ month_spine('lives.first_month', 'lives.last_month', 'months') }}
 
