@@ -17,7 +17,7 @@ help:  ## this list
 	@echo "make test-slow            the demo twice more, with equal results (CI runs it too)"
 	@echo "make check                lint, format, types, import contracts, SQL, dbt parse"
 	@echo "make bench [ARGS=...]     speed, side by side with other tools"
-	@echo "make lock                 resolve the versions again (requirements.lock)"
+	@echo "make lock                 resolve the versions again (requirements.lock, deploy/requirements.lock)"
 	@echo "make clean                delete caches, dbt output and the demo's data; keeps .venv"
 
 demo: $(READY)
@@ -57,8 +57,11 @@ bench: $(READY)
 	@$(BIN)/python -m bench.batch $(ARGS)
 
 lock: $(READY)
-	@$(BIN)/uv pip compile --quiet pyproject.toml --group dev --override overrides.txt --python-version 3.11 \
+	@$(BIN)/uv pip compile --quiet pyproject.toml --group dev --extra deploy --override overrides.txt --python-version 3.11 \
 	  --no-emit-index-url --generate-hashes --no-header --output-file requirements.lock
+	@# What the image installs: the same versions without the developers' tools.
+	@$(BIN)/uv pip compile --quiet pyproject.toml --extra deploy --constraint requirements.lock --override overrides.txt \
+	  --python-version 3.11 --no-emit-index-url --generate-hashes --no-header --no-annotate --output-file deploy/requirements.lock
 	@echo "requirements.lock is up to date with pyproject.toml; the next target installs it"
 
 clean:

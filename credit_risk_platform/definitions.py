@@ -8,13 +8,16 @@ from credit_risk_platform.defs import (
     alerts,
     archive,
     automation,
+    bank_systems,
     behaviour,
     decisions,
     early_warning,
+    fintech,
     health,
     ingestion,
     marts,
     monitoring,
+    parity,
     performance,
     provisioning,
     reports,
@@ -28,8 +31,8 @@ from credit_risk_platform.resources import build_resources
 from credit_risk_platform.settings import Settings
 
 ROOMS = (
-    ingestion, marts, training, behaviour, scoring, decisions, early_warning, monitoring, performance, retraining,
-    risk, provisioning, reports, archive, alerts, health, automation,
+    ingestion, fintech, bank_systems, marts, training, behaviour, scoring, decisions, early_warning, monitoring,
+    performance, retraining, risk, provisioning, reports, parity, archive, alerts, health, automation,
 )  # fmt: skip
 
 

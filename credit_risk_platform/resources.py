@@ -10,16 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 from credit_risk_platform.adapters.bundles import BundleStore
 from credit_risk_platform.adapters.kafka_connection import KafkaConnection
+from credit_risk_platform.adapters.object_store import ObjectStore
 from credit_risk_platform.adapters.policies import PolicyBook
 from credit_risk_platform.adapters.registry import BEHAVIOURAL_MODEL, ModelRegistry
 from credit_risk_platform.adapters.tokens import load_token_key
 from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
-from credit_risk_platform.settings import Settings
+from credit_risk_platform.settings import Settings, Target
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from dagster_aws.s3 import S3Resource
     from pydantic import SecretStr
 
     from credit_risk_platform.adapters.alerting.channels import Channel
+    from credit_risk_platform.adapters.warehouse.snowflake import SnowflakeWarehouse
+    from credit_risk_platform.adapters.warehouse.snowflake_session import Connect
 
 
 def build_resources(settings: Settings, **overrides: Any) -> dict[str, Any]:
@@ -27,18 +33,29 @@ def build_resources(settings: Settings, **overrides: Any) -> dict[str, Any]:
     from credit_risk_platform.adapters.alerting.book import AlertBook  # the streaming location has no use for it
 
     mlflow_url = f"http://{settings.host}:{settings.mlflow_port}"
+    tracking_url = mlflow_tracking_url(settings)
     resources: dict[str, Any] = {
         "settings": settings,
         "warehouse": _warehouse(settings, settings.duckdb_threads),
-        "bundles": BundleStore(settings.paths.models),
+        "twin": _twin(settings),
+        "bundles": BundleStore(settings.files("models")),
         "policies": PolicyBook(settings.policy_folder),
-        "registry": ModelRegistry(settings.paths.mlflow, mlflow_url),
-        "behaviour_bundles": BundleStore(settings.paths.models, role="behaviour"),
-        "behaviour_registry": ModelRegistry(settings.paths.mlflow, mlflow_url, BEHAVIOURAL_MODEL),
+        "registry": ModelRegistry(settings.paths.mlflow, mlflow_url, tracking_url=tracking_url),
+        "behaviour_bundles": BundleStore(settings.files("models"), role="behaviour"),
+        "behaviour_registry": ModelRegistry(settings.paths.mlflow, mlflow_url, BEHAVIOURAL_MODEL, tracking_url),
         "alert_book": AlertBook(settings.paths.alerts),
         "alert_channels": alert_channels(settings),
     }
+    if settings.object_store is not None and settings.object_store.scheme == "s3":
+        resources["s3"] = s3_resource(settings.object_store)
     return {**resources, **overrides}
+
+
+def s3_resource(store: ObjectStore) -> S3Resource:
+    """Dagster's own client of the lake's store, for assets that bring their files themselves. Credentials: boto3's."""
+    from dagster_aws.s3 import S3Resource
+
+    return S3Resource(region_name=store.region, endpoint_url=store.endpoint_url)
 
 
 def build_streaming_resources(settings: Settings, **overrides: Any) -> dict[str, Any]:
@@ -52,20 +69,112 @@ def build_streaming_resources(settings: Settings, **overrides: Any) -> dict[str,
         kafka_connection(settings),
         settings.kafka_group,
         warehouse,
-        BundleStore(settings.paths.models),
-        BundleStore(settings.paths.models, role="behaviour"),
+        BundleStore(settings.files("models")),
+        BundleStore(settings.files("models"), role="behaviour"),
         PolicyBook(settings.policy_folder),
         lambda: load_token_key(settings.paths.secrets, secret.get_secret_value() if secret else None),
     )
     return {"settings": settings, "warehouse": warehouse, "streams": streams, **overrides}
 
 
-def _warehouse(settings: Settings, threads: int | None) -> DuckLakeWarehouse:
+def _warehouse(settings: Settings, threads: int | None) -> DuckLakeWarehouse | SnowflakeWarehouse:
+    if settings.target is Target.SNOWFLAKE:
+        return snowflake_warehouse(settings)
+    return _lake(settings, threads)
+
+
+def _twin(settings: Settings) -> DuckLakeWarehouse | SnowflakeWarehouse | None:
+    """The warehouse of the other engine, to compare with: `None` where there is none."""
+    if settings.target is Target.LOCAL:
+        return snowflake_warehouse(settings) if settings.snowflake_account else None
+    there = (settings.paths.warehouse / "catalog.sqlite").exists()
+    return _lake(settings, settings.duckdb_threads) if there else None
+
+
+def _lake(settings: Settings, threads: int | None) -> DuckLakeWarehouse:
     return DuckLakeWarehouse(
         settings.paths.warehouse,
         memory_limit=settings.duckdb_memory_limit,
         threads=threads,
+        store=settings.object_store,
     )
+
+
+def snowflake_warehouse(settings: Settings) -> SnowflakeWarehouse:
+    """Nothing is opened before it is asked. The streaming location and a local one never import Snowflake's client."""
+    from credit_risk_platform.adapters.warehouse.snowflake import SnowflakeWarehouse
+
+    return SnowflakeWarehouse(snowflake_connect(settings), run_id=_running, equip=settings.files("lake").equip)
+
+
+def snowflake_connect(settings: Settings) -> Connect:
+    """How to open a connection to the account that is set. The one place where key and password leave their wrapping.
+
+    To open one raises `SnowflakeSettingsError` where a setting is missing or would send secrets in the clear.
+    """
+
+    def connect() -> AbstractContextManager[Any]:
+        check_snowflake(settings)
+        from dagster_snowflake import SnowflakeResource
+
+        address: dict[str, Any] = {}
+        if settings.snowflake_host:
+            address = {"host": settings.snowflake_host, "port": settings.snowflake_port}
+            address["protocol"] = settings.snowflake_protocol
+        password, phrase = settings.snowflake_password, settings.snowflake_private_key_passphrase
+        key = settings.snowflake_private_key_path
+        resource = SnowflakeResource(
+            account=settings.snowflake_account,
+            user=settings.snowflake_user or "",
+            password=password.get_secret_value() if password and not key else None,
+            private_key_path=str(key) if key else None,
+            private_key_password=phrase.get_secret_value() if phrase and key else None,
+            role=settings.snowflake_role,
+            warehouse=settings.snowflake_warehouse,
+            database=settings.snowflake_database,
+            schema="PUBLIC",
+            autocommit=True,
+            paramstyle="qmark",
+            timezone="UTC",
+            login_timeout=60,
+            additional_snowflake_connection_args={**address, "arrow_number_to_decimal": True},
+        )
+        return resource.get_connection()
+
+    return connect
+
+
+class SnowflakeSettingsError(ValueError):
+    """Snowflake cannot be reached with these settings; the message names the one to set."""
+
+
+def check_snowflake(settings: Settings) -> None:
+    """Raises `SnowflakeSettingsError` unless these settings can open a connection; nothing is opened."""
+    from credit_risk_platform.adapters.kafka_ports import is_loopback
+
+    for name in ("snowflake_account", "snowflake_user"):
+        if not getattr(settings, name):
+            raise SnowflakeSettingsError(f"set {name.upper()} (or CRP_{name.upper()}): the target is Snowflake")
+    if not (settings.snowflake_password or settings.snowflake_private_key_path):
+        raise SnowflakeSettingsError("set SNOWFLAKE_PRIVATE_KEY_PATH (better) or SNOWFLAKE_PASSWORD")
+    if settings.snowflake_protocol == "http" and not is_loopback(settings.snowflake_host or ""):
+        raise SnowflakeSettingsError("SNOWFLAKE_PROTOCOL=http is for a stand-in on this machine; use https")
+
+
+def _running() -> str | None:
+    """The Dagster run that this thread works for, if any: the tag under which Snowflake's bill shows it."""
+    import dagster as dg
+
+    try:
+        return dg.OpExecutionContext.get().run_id
+    except dg.DagsterInvariantViolationError:
+        return None
+
+
+def mlflow_tracking_url(settings: Settings) -> str | None:
+    """Database of MLflow's record; None for SQLite below the home. Here alone its password leaves its wrapping."""
+    secret = settings.mlflow_tracking_url
+    return secret.get_secret_value() if secret else None
 
 
 def kafka_connection(settings: Settings) -> KafkaConnection:

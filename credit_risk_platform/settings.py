@@ -12,11 +12,16 @@ import sys
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from credit_risk_platform.adapters.files import FileStore
+from credit_risk_platform.adapters.object_store import ObjectStore, open_files
+
+Area: TypeAlias = Literal["lake", "archive", "reports", "models"]
+"""`lake` holds bronze and quarantine."""
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -213,7 +218,12 @@ class Settings(BaseSettings):
 
     host: str = "127.0.0.1"
     dagster_port: int = 3000
+    dagster_config: Path = PROJECT_ROOT / "dagster.yaml"
+    """How Dagster keeps its books: copied to <home>/dagster. `deploy/dagster.yaml` keeps them in PostgreSQL."""
     mlflow_port: int = 5000
+    mlflow_tracking_url: SecretStr | None = None
+    """Database of MLflow's runs and versions, as postgresql+psycopg://user:password@host/mlflow; SQLite below the home
+    when unset. Artefacts stay below the home."""
 
     api_port: int = Field(8000, ge=1, le=65_535)
     api_rate_limit: str = "1000/second"
@@ -277,7 +287,7 @@ class Settings(BaseSettings):
 
     @field_validator(
         "home", "lending_club_path", "macro_path", "policy_folder", "alerts_file", "scenario_file",
-        "snowflake_private_key_path", mode="after",
+        "snowflake_private_key_path", "dagster_config", mode="after",
     )  # fmt: skip
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
@@ -287,6 +297,24 @@ class Settings(BaseSettings):
     @property
     def paths(self) -> Paths:
         return Paths(self.home)
+
+    @property
+    def object_store(self) -> ObjectStore | None:
+        """Where the lake lies unless below the home. Raises `ObjectStoreError` for an address that is none."""
+        if self.lake_url is None:
+            return None
+        encryption = self.s3_encryption.value if self.s3_encryption else None
+        return ObjectStore(self.lake_url, self.s3_endpoint_url, self.s3_region, encryption, self.s3_kms_key_id)
+
+    def files(self, area: Area) -> FileStore:
+        """Files of one area of the lake, wherever that lies."""
+        folders = {
+            "lake": self.paths.lake,
+            "archive": self.paths.archive,
+            "reports": self.paths.reports,
+            "models": self.paths.models,
+        }
+        return open_files(self.object_store, folders[area], "" if area == "lake" else area)
 
     @property
     def dagster_url(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ import pytest
 from credit_risk_platform.adapters.dbt_project import DbtWorkspace
 from credit_risk_platform.adapters.warehouse.lock import WriterLock
 from credit_risk_platform.settings import PROJECT_ROOT, Settings
+from tests.cloud.snowflake_server import fakesnow as fakesnow
 from tests.kafka_cluster import kafka as kafka
 from tests.kafka_cluster import own_broker as own_broker
+from tests.shared_folder import shared_folder
 
 OWN_VARIABLES = ("CRP_", "DAGSTER_", "DBT_", "MLFLOW_", "SNOWFLAKE_", "KAFKA_")
 DATASETS = Path(os.environ.get("CRP_TEST_DATASETS", PROJECT_ROOT.parent / "shared" / "datasets"))
@@ -26,6 +29,9 @@ def pytest_configure() -> None:
     for name in [name for name in os.environ if name.startswith(OWN_VARIABLES)]:
         del os.environ[name]
     os.environ.update(DO_NOT_TRACK="true", MLFLOW_DISABLE_TELEMETRY="true", MPLBACKEND="agg", OMP_WAIT_POLICY="passive")
+    # Else each worker, and each of the some hundred processes that tests start, compiles all our modules once more.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     Settings.model_config["env_file"] = None
 
 
@@ -68,8 +74,7 @@ def datasets() -> Path:
 @pytest.fixture(scope="session", autouse=True)
 def _compile_each_project_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A manifest says by its stamp what it was compiled from, so all homes and workers of one suite may share it."""
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    shared = shared_folder(tmp_path_factory)
     compile_anew = DbtWorkspace._compile
 
     def compile_or_copy(workspace: DbtWorkspace, stamp: str) -> None:

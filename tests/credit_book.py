@@ -12,7 +12,9 @@ import pytest
 from credit_risk_platform.adapters.registry import ModelRegistry
 from credit_risk_platform.adapters.warehouse.base import Select
 from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
+from credit_risk_platform.adapters.warehouse.lock import WriterLock
 from credit_risk_platform.domain.features import model_features
+from tests.shared_folder import shared_folder
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before any model library loads: cores are shared
 
@@ -72,11 +74,12 @@ def write_manifest(home: Path) -> None:
 
 @pytest.fixture(scope="session")
 def mlflow_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty MLflow database: making one takes seconds, copying one does not."""
-    root = tmp_path_factory.getbasetemp() / "mlflow_template"
-    if not root.exists():
-        registry = ModelRegistry(root, "http://127.0.0.1:5000")
-        assert registry.version_of("none") is None
+    """An empty MLflow database: making one takes seconds, copying one does not. The workers of one suite share it."""
+    root = shared_folder(tmp_path_factory) / "mlflow_template"
+    with WriterLock(root.with_suffix(".lock"), timeout_seconds=300).held():
+        if not root.exists():
+            registry = ModelRegistry(root, "http://127.0.0.1:5000")
+            assert registry.version_of("none") is None
     return root
 
 

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from credit_risk_platform.adapters import bank_history
 from credit_risk_platform.adapters.bundles import BundleStore
 from credit_risk_platform.adapters.challenger import Challenger, Split
 from credit_risk_platform.adapters.champion import Champion, Scorer
@@ -53,8 +55,10 @@ class Snapshot:
     tables: _Tables
     book: PolicyBook
     files: tuple[Any, ...]
+    bank: Callable[[pa.Table], pa.Table]
+    """The bank transactions of applicants: asked only for a model that learnt from cash-flow features."""
     split: Split | None = None
-    experiments: tuple[int, ...] | None = None
+    experiments: str | None = None
     """The state of the experiments that `split` comes from."""
     _days: dict[date, Policy] = field(default_factory=dict)
 
@@ -83,7 +87,7 @@ class Snapshot:
         return pa.concat_tables(parts).take(pa.array(np.argsort(np.concatenate(places)))).combine_chunks()
 
     def _by(self, scorer: Scorer, rows: pa.Table, day: date) -> pa.Table:
-        return score(scorer.bundle, _features(scorer, self.tables.macro, rows), day, self.policy(day))
+        return score(scorer.bundle, _features(scorer, self, rows), day, self.policy(day))
 
 
 class ApplicationScorer:
@@ -155,7 +159,7 @@ class ApplicationScorer:
         if before is not None and fresh and scorer is before.scorer and files == before.files:
             return
         tables = before.tables if before is not None and fresh else self._tables()
-        ready = Snapshot(scorer, tables, self.policies, files)
+        ready = Snapshot(scorer, tables, self.policies, files, partial(bank_history.rows_of, self.warehouse))
         _try(ready, scorer)
         self._ready = self._split(ready)
 
@@ -179,18 +183,18 @@ def _try(ready: Snapshot, scorer: Scorer) -> None:
     """
     policy = ready.policy(datetime.now(UTC).date())
     for _ in range(scorer.features.engines):
-        made = _features(scorer, ready.tables.macro, pa.table({"loan_id": ["0"]}))
+        made = _features(scorer, ready, pa.table({"loan_id": ["0"]}))
     frame = FeatureTable.from_arrow(made, scorer.bundle.features)
     decide(scorer.bundle, frame, predict(scorer.bundle, frame), policy)
     scorer.bundle.explainer_at(policy.approve_below).contributions(frame)
 
 
-def _features(scorer: Scorer, macro: pa.Table, rows: pa.Table) -> pa.Table:
+def _features(scorer: Scorer, one: Snapshot, rows: pa.Table) -> pa.Table:
     """Features in the order of `rows`. Rows are keyed by their place: a loan may ask twice in one batch."""
     places = pa.array([str(number) for number in range(rows.num_rows)])
     keyed = _replaced(rows, {"loan_id": places, "source_system": pa.repeat(SOURCE_SYSTEM, rows.num_rows)})
     engine = scorer.features
-    made = engine.compute(dict.fromkeys(engine.sources, keyed), macro)
+    made = engine.compute(engine.given(keyed, one.bank), one.tables.macro)
     order = made["loan_id"].cast(pa.int64()).combine_chunks()
     in_order = made.take(pc.sort_indices(order))
     if in_order.num_rows != rows.num_rows:

@@ -9,7 +9,6 @@ Retention: nothing is ever deleted here but files of a day that its present mani
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -30,8 +29,9 @@ from credit_risk_platform.adapters.archive_manifest import (
     read_manifest,
     require_manifest,
 )
-from credit_risk_platform.adapters.archive_store import ArchiveStore, digest
+from credit_risk_platform.adapters.archive_store import ArchiveStore
 from credit_risk_platform.adapters.archive_tables import RawTable
+from credit_risk_platform.adapters.files import FileStore, Place, as_files, digest, fetch
 from credit_risk_platform.adapters.landing.sql import literal
 from credit_risk_platform.adapters.warehouse.base import Warehouse
 
@@ -51,7 +51,7 @@ class Archived:
 
 
 def archive_day(
-    warehouse: Warehouse, store: ArchiveStore, reports: Path, day: date, *, run_id: str, now: datetime
+    warehouse: Warehouse, store: ArchiveStore, reports: Place, day: date, *, run_id: str, now: datetime
 ) -> Archived:
     """Archive what arrived on `day` and the files of `reports`; what is archived of it already is brought up to date.
 
@@ -66,7 +66,7 @@ def archive_day(
         found = DayManifest(
             day=day.isoformat(),
             tables=archived,
-            reports=_archive_reports(reports, day, scratch, earlier, made),
+            reports=_archive_reports(as_files(reports), day, scratch, earlier, made),
             snapshot=snapshot,
             run_id=run_id,
             archived_at=now.isoformat(timespec="seconds"),
@@ -94,9 +94,14 @@ def verify(store: ArchiveStore, day: date) -> list[str]:
             problems.append(
                 f"{file.name} has {found[0]:,} bytes and SHA-256 {found[1]}, not {file.bytes:,} and {file.sha256}"
             )
-        elif file.rows is not None and (rows := pq.read_metadata(store.location(file.name)).num_rows) != file.rows:
+        elif file.rows is not None and (rows := _rows(store, file.name)) != file.rows:
             problems.append(f"{file.name} has {rows:,} rows, not {file.rows:,}")
     return problems
+
+
+def _rows(store: ArchiveStore, name: str) -> int:
+    with store.open(name) as file:
+        return int(pq.read_metadata(file).num_rows)
 
 
 def archived_rows(store: ArchiveStore, table: ArchivedTable) -> str:
@@ -164,11 +169,11 @@ def _row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
 
 
 def _archive_reports(
-    folder: Path, day: date, scratch: Path, earlier: DayManifest | None, made: dict[str, Path]
+    reports: FileStore, day: date, scratch: Path, earlier: DayManifest | None, made: dict[str, Path]
 ) -> tuple[ArchivedFile, ...]:
     """Copies of the reports that are there; one that is no longer there stays archived."""
-    files = sorted(file for file in folder.glob("*") if file.suffix in REPORT_KINDS) if folder.is_dir() else []
-    copies = [Path(shutil.copyfile(file, scratch / file.name)) for file in files]
+    names = [name for name in reports.names() if "/" not in name and name.endswith(REPORT_KINDS)]
+    copies = [fetch(reports, name, scratch / name) for name in names]
     present = [_described(file, f"{folder_of('drift', day)}/{file.stem}", file.suffix, made) for file in copies]
     known = {_report(file) for file in present}
     kept = [file for file in (earlier.reports if earlier else ()) if _report(file) not in known]

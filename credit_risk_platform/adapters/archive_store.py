@@ -7,25 +7,25 @@ is replaced at once, names the new one. Nothing here needs more of a store than 
 
 from __future__ import annotations
 
-import hashlib
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
-from credit_risk_platform.adapters.atomic_file import write_atomically
+from credit_risk_platform.adapters.files import Place, as_files
 from credit_risk_platform.adapters.warehouse.lock import WriterLock
 
 _MAKING = ".making-"
 
 
 class ArchiveStore:
-    """Files below `root`, a local directory. Nothing is made before the first write."""
+    """Files below `root`, a local directory or an object store's. Nothing is made before the first write."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Place) -> None:
+        self._files = as_files(root)
+        self.root = self._files.local
 
     @contextmanager
     def writing(self) -> Iterator[Path]:
@@ -38,53 +38,36 @@ class ArchiveStore:
                 yield Path(scratch)
 
     def put(self, file: Path, name: str) -> None:
-        """Move a finished file of the scratch folder to `name`: on disk first, then visible."""
-        target = self.root / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _sync(file)
-        file.replace(target)
-        _sync(target.parent)
+        """Give a finished file of the scratch folder the name `name`: whole, then visible."""
+        self._files.put(file, name)
 
     def put_bytes(self, data: bytes, name: str) -> None:
         """Replace a small file at once."""
-        write_atomically(self.root / name, data)
+        self._files.put_bytes(data, name)
 
     def read(self, name: str) -> bytes | None:
         """The content, or `None` where there is no such file."""
-        file = self.root / name
-        return file.read_bytes() if file.is_file() else None
+        return self._files.read(name)
+
+    def open(self, name: str) -> IO[bytes]:
+        """To read bit by bit."""
+        return self._files.open(name)
 
     def digest(self, name: str) -> tuple[int, str] | None:
         """Bytes and SHA-256 as they lie there now, or `None` where there is no such file."""
-        file = self.root / name
-        return digest(file) if file.is_file() else None
+        return self._files.digest(name)
 
     def names(self, folder: str) -> list[str]:
         """Files below a folder, sorted."""
-        found = (file for file in (self.root / folder).rglob("*") if file.is_file())
-        return sorted(file.relative_to(self.root).as_posix() for file in found)
+        return self._files.names(folder)
 
     def remove(self, name: str) -> None:
-        (self.root / name).unlink(missing_ok=True)
+        self._files.remove(name)
 
     def location(self, name: str) -> str:
         """What an engine reads the file by."""
-        return str(self.root / name)
+        return self._files.location(name)
 
     @property
     def uri(self) -> str:
-        return self.root.as_uri()
-
-
-def digest(file: Path) -> tuple[int, str]:
-    """Bytes and SHA-256 of a local file."""
-    with file.open("rb") as stream:
-        return file.stat().st_size, hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        return self._files.uri

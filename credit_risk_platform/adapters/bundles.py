@@ -1,7 +1,8 @@
 """Where model bundles lie and which of them scores: content-addressed files and one small pointer. No MLflow here.
 
-A bundle never changes: its name is the SHA-256 of its bytes. Promotion swaps `champion.json` by an atomic rename, so a
-scorer sees the old champion or the new one and never a half of either; every earlier champion stays in its history.
+A bundle never changes: its name is the SHA-256 of its bytes. Promotion replaces `champion.json` at once, so a scorer
+sees the old champion or the new one and never a half of either; every earlier champion stays in its history.
+Where they lie in an object store, each home keeps copies of the bundles it has used, and looks at the pointer anew.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from credit_risk_platform.adapters.atomic_file import write_atomically
+from credit_risk_platform.adapters.files import ChangedMeanwhileError, LocalFiles, Place, as_files
 from credit_risk_platform.adapters.warehouse.lock import WriterLock
 from credit_risk_platform.domain.bundle import BundleError, ModelBundle
 
@@ -93,42 +95,44 @@ class BundleStore:
     A `role` ("behaviour") has a champion and a history of its own, at `root/<role>_champion.json`.
     """
 
-    def __init__(self, root: Path, role: str = "") -> None:
-        self.root = root
+    def __init__(self, root: Place, role: str = "") -> None:
+        self.files = as_files(root)
+        self.root = self.files.local
+        self._copies = not isinstance(self.files, LocalFiles)
         self._asset = f"{role}_champion" if role else "champion"
-        self.pointer_file = root / f"{self._asset}.json"
-        self._lock = WriterLock(root / f"{self._asset}.lock", timeout_seconds=60.0)
+        self.pointer_file = self.root / f"{self._asset}.json"
+        self._lock = WriterLock(self.pointer_file.with_suffix(".lock"), timeout_seconds=60.0)
 
     # ---------------------------------------------------------------- bundles
 
     def path(self, sha: str) -> Path:
+        """The bundle as a file of this home: itself, or the copy that `put` and `get` leave."""
         if not _SHA.fullmatch(sha):
             raise BundleNotFoundError(f"{sha!r} is no bundle: a bundle is named by the 64 hex digits of its SHA-256")
-        return self.root / "bundles" / f"{sha}.zip"
+        return self.root / _name(sha)
+
+    def shas(self) -> list[str]:
+        """Every bundle of the store, sorted."""
+        found = (Path(name) for name in self.files.names("bundles"))
+        return [file.stem for file in found if file.suffix == ".zip" and _SHA.fullmatch(file.stem)]
 
     def put(self, data: bytes) -> str:
         """Store `data` under its SHA-256 and return it. Putting twice stores once; a damaged copy is replaced."""
         sha = hashlib.sha256(data).hexdigest()
-        target = self.path(sha)
-        if not target.exists() or hashlib.sha256(target.read_bytes()).hexdigest() != sha:
-            write_atomically(target, data)
+        if not _is(self.files.read(_name(sha)), sha):
+            self.files.put_bytes(data, _name(sha))
+        if self._copies:
+            write_atomically(self.path(sha), data)
         return sha
 
     def get(self, sha: str) -> bytes:
         """The bytes of a bundle; `BundleNotFoundError` when absent, `BundleError` when they are not what was stored."""
-        target = self.path(sha)
-        try:
-            data = target.read_bytes()
-        except FileNotFoundError:
-            raise BundleNotFoundError(
-                f"no bundle {sha[:12]} in {target.parent}: it was removed or belongs to another home; "
-                "materialise the training group to train a model here"
-            ) from None
-        if hashlib.sha256(data).hexdigest() != sha:
-            raise BundleError(
-                f"{target} was changed after it was stored: its content no longer has the hash in its name. "
-                "Restore the file from a backup or from its MLflow run, or roll back to another version."
-            )
+        copy = self.path(sha)
+        if self._copies and copy.exists() and _is(data := copy.read_bytes(), sha):
+            return data
+        data = self._stored(sha)
+        if self._copies:
+            write_atomically(copy, data)
         return data
 
     def load(self, sha: str) -> ModelBundle:
@@ -138,11 +142,8 @@ class BundleStore:
 
     def pointer(self) -> Champion | None:
         """The promotion in force, or `None` before the first."""
-        try:
-            stored = self.pointer_file.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return None
-        return Champion.from_dict(json.loads(stored))
+        stored = self.files.read(self.pointer_file.name)
+        return Champion.from_dict(json.loads(stored)) if stored is not None else None
 
     def champion(self) -> ModelBundle | None:
         """The bundle that scores now, or `None` before the first promotion."""
@@ -155,17 +156,19 @@ class BundleStore:
         Raises `StaleChampionError` when another one reigns by now, `BundleNotFoundError` when the bundle is not here.
         """
         with self._lock.held():
-            current = self.pointer()
+            found = self.files.tagged(self.pointer_file.name)
+            current = Champion.from_dict(json.loads(found[0])) if found else None
             reigning = current.sha if current else None
             if reigning != replaces:
-                raise StaleChampionError(
-                    f"weighed against {_short(replaces)}, but {_short(reigning)} was promoted meanwhile; "
-                    f"materialise models/{self._asset} again to weigh it against the new one"
-                )
-            self.load(promotion.sha)
+                raise self._stale(replaces, _short(reigning))
+            ModelBundle.from_bytes(self._stored(promotion.sha), expected_sha=promotion.sha)
             history = (*(current.history if current else ()), promotion)
             champion = Champion(promotion, metrics, history)
-            write_atomically(self.pointer_file, (json.dumps(champion.as_dict(), indent=2) + "\n").encode())
+            data = (json.dumps(champion.as_dict(), indent=2) + "\n").encode()
+            try:
+                self.files.swap(data, self.pointer_file.name, found[1] if found else None)
+            except ChangedMeanwhileError as error:  # by another host: the lock is this home's
+                raise self._stale(replaces, "another") from error
             return champion
 
     def earlier(self, which: str) -> Promotion:
@@ -177,6 +180,36 @@ class BundleStore:
                 return entry
         known = ", ".join(f"{entry.version} ({entry.name} {entry.sha[:12]})" for entry in history) or "none yet"
         raise BundleNotFoundError(f"{which!r} never was champion. Roll back to one of: {known}")
+
+    def _stored(self, sha: str) -> bytes:
+        self.path(sha)  # refuses what is no SHA
+        data, place = self.files.read(_name(sha)), self.files.location("bundles")
+        if data is None:
+            raise BundleNotFoundError(
+                f"no bundle {sha[:12]} in {place}: it was removed or belongs to another home; "
+                "materialise the training group to train a model here"
+            )
+        if not _is(data, sha):
+            raise BundleError(
+                f"{self.files.location(_name(sha))} was changed after it was stored: its content no longer has the "
+                "hash in its name. Restore the file from a backup or from its MLflow run, or roll back to another "
+                "version."
+            )
+        return data
+
+    def _stale(self, replaces: str | None, reigning: str) -> StaleChampionError:
+        return StaleChampionError(
+            f"weighed against {_short(replaces)}, but {reigning} was promoted meanwhile; "
+            f"materialise models/{self._asset} again to weigh it against the new one"
+        )
+
+
+def _name(sha: str) -> str:
+    return f"bundles/{sha}.zip"
+
+
+def _is(data: bytes | None, sha: str) -> bool:
+    return data is not None and hashlib.sha256(data).hexdigest() == sha
 
 
 def _short(sha: str | None) -> str:

@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from credit_risk_platform.adapters.bundles import BundleStore
 from credit_risk_platform.adapters.champion import Scorer
-from credit_risk_platform.adapters.experiment_store import ExperimentStore
+from credit_risk_platform.adapters.experiment_store import FILE, ExperimentStore
+from credit_risk_platform.adapters.object_store import ObjectStoreError
 from credit_risk_platform.domain.experiments import Arm, Experiment, ExperimentError, Mode
 
 log = logging.getLogger(__name__)
@@ -46,13 +47,12 @@ class Challenger:
         self._scorer: Scorer | None = None
         self._running = ""
 
-    def state(self) -> tuple[int, int, int] | None:
+    def state(self) -> str | None:
         """Another one means that an experiment began or ended. One look at the file."""
         try:
-            seen = self._store.file.stat()
-        except OSError:  # none was started yet; a file out of reach is told when it is read
+            return self.bundles.files.mark(FILE)
+        except (OSError, ObjectStoreError):  # a file out of reach is told when it is read
             return None
-        return seen.st_mtime_ns, seen.st_size, seen.st_ino
 
     def split(self, champion_sha: str, attempt: Callable[[Scorer], None]) -> Split | None:
         """The running split, its challenger loaded and tried by `attempt`; `None` where there is none. Never raises."""

@@ -28,8 +28,19 @@ KEPT_RUNS = 20
 # Both decide what the models say. The first is the stamp by which a manifest tells what it was compiled from: dbt
 # copies variables of this prefix into the manifest's metadata.
 _STAMP = "DBT_ENV_CUSTOM_ENV_CRP_FINGERPRINT"
-_COMPILED_IN = ("CRP_PORTFOLIO_SOURCE", "CRP_PERFORMANCE_WINDOW_MONTHS")
-_SECRETS = ("CRP_PII_TOKEN_KEY",)
+_COMPILED_IN = ("CRP_PORTFOLIO_SOURCE", "CRP_PERFORMANCE_WINDOW_MONTHS", "CRP_ALTERNATIVE_DATA")
+_SECRETS = frozenset(
+    {
+        "CRP_PII_TOKEN_KEY", "CRP_CUSTOMER_LINK_KEY", "CRP_PLAID_CLIENT_ID", "CRP_PLAID_SECRET",
+        "CRP_PLAID_ACCESS_TOKENS", "CRP_RAZORPAYX_KEY_ID", "CRP_RAZORPAYX_KEY_SECRET", "CRP_RAZORPAYX_ACCOUNT_NUMBER",
+        "CRP_CRM_DATABASE_URL", "CRP_CORE_BANKING_DATABASE_URL", "CRP_BUREAU_DATABASE_URL", "CRP_MLFLOW_TRACKING_URL",
+        "CRP_KAFKA_SASL_PASSWORD", "CRP_ALERT_SLACK_URL", "CRP_ALERT_PAGERDUTY_KEY", "CRP_ALERT_WEBHOOK_URL",
+        "CRP_ALERT_SMTP_PASSWORD",
+    }
+)  # fmt: skip
+"""Of the platform; dbt has no use for them."""
+_SNOWFLAKE_SECRETS = ("SNOWFLAKE_PASSWORD", "SNOWFLAKE_PRIVATE_KEY_PASSPHRASE")
+"""dbt keeps out of its logs what it is told as DBT_ENV_SECRET_<NAME>, and reads that in profiles.yml only."""
 _COMPILE_SECONDS = 300.0
 
 _OFFLINE_PROFILE = """\
@@ -87,9 +98,13 @@ class DbtWorkspace:
 
     def process_environment(self) -> dict[str, str]:
         """What a dbt process is told; no key of the platform that it has no use for."""
-        inherited = {name: value for name, value in self.environment.items() if name not in _SECRETS}
+        told = dict(self.environment)
+        given = {name: (told.pop(f"CRP_{name}", None), told.pop(name, None)) for name in _SNOWFLAKE_SECRETS}
+        hidden = {f"DBT_ENV_SECRET_{name}": ours or theirs for name, (ours, theirs) in given.items()}
+        inherited = {name: value for name, value in told.items() if name not in _SECRETS}
         return {
             **inherited,
+            **({name: value for name, value in hidden.items() if value} if self._on_snowflake else {}),
             "CRP_WAREHOUSE_ROOT": str(self.warehouse_root),
             "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
             "DBT_PROJECT_DIR": str(self.source),
@@ -113,6 +128,10 @@ class DbtWorkspace:
             _copy_over(parsed, self._parsed)
 
     # ---------------------------------------------------------------- inside
+
+    @property
+    def _on_snowflake(self) -> bool:
+        return self.environment.get("CRP_TARGET") == "snowflake"
 
     @property
     def _parsed(self) -> Path:

@@ -15,14 +15,13 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from credit_risk_platform.adapters.atomic_file import write_atomically
+from credit_risk_platform.adapters.files import Place, as_files
 from credit_risk_platform.domain.drift import MODERATE
 
 if TYPE_CHECKING:
@@ -98,15 +97,15 @@ def compare(reference: pa.Table, current: pa.Table, numbers: Sequence[str], head
     return Comparison(tuple(ranked), _headed(page, [*heading, NOTE]), version("evidently"))
 
 
-def keep(folder: Path, name: str, summary: Mapping[str, Any], page: bytes | None) -> Path:
-    """Write `<name>.html` and `<name>.json`; without a page an earlier one is taken away. Returns the page's path."""
-    target = folder / f"{name}.html"
+def keep(folder: Place, name: str, summary: Mapping[str, Any], page: bytes | None) -> str:
+    """Write `<name>.html` and `<name>.json`; without a page an earlier one is taken away. Says where the page lies."""
+    files, target = as_files(folder), f"{name}.html"
     if page is None:
-        target.unlink(missing_ok=True)
+        files.remove(target)
     else:
-        write_atomically(target, page)
-    write_atomically(folder / f"{name}.json", content(summary))
-    return target
+        files.put_bytes(page, target)
+    files.put_bytes(content(summary), f"{name}.json")
+    return files.location(target)
 
 
 def content(summary: Mapping[str, Any]) -> bytes:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-from credit_risk_platform.adapters.atomic_file import write_atomically
 from credit_risk_platform.adapters.bundles import BundleNotFoundError, BundleStore
 from credit_risk_platform.adapters.warehouse.lock import WriterLock
 from credit_risk_platform.domain.experiments import Experiment, ExperimentError, Mode, StopRule
+
+FILE = "experiments.json"
 
 
 class ExperimentStore:
@@ -19,29 +19,27 @@ class ExperimentStore:
 
     def __init__(self, bundles: BundleStore) -> None:
         self.bundles = bundles
-        self.file: Path = bundles.root / "experiments.json"
+        self._place = bundles.files.location(FILE)
         self._lock = WriterLock(bundles.root / "experiments.lock", timeout_seconds=60.0)
 
     def all(self) -> tuple[Experiment, ...]:
         """Every experiment, oldest first. Raises `ExperimentError` for a file nobody can read."""
         try:
-            stored = json.loads(self.file.read_text(encoding="utf-8"))
-            return tuple(_experiment(entry) for entry in stored)
-        except FileNotFoundError:
-            return ()
+            stored = self.bundles.files.read(FILE)
+            return tuple(_experiment(entry) for entry in json.loads(stored)) if stored is not None else ()
         except (ValueError, KeyError, TypeError) as error:
-            raise ExperimentError(f"{self.file} is damaged ({error}): put a copy of it back") from error
+            raise ExperimentError(f"{self._place} is damaged ({error}): put a copy of it back") from error
 
     def running(self) -> Experiment | None:
         return next((found for found in self.all() if found.running), None)
 
     def find(self, sha: str) -> str:
         """The bundle whose SHA-256 begins so (8 digits or more). Raises `ExperimentError` with those there are."""
-        known = sorted(file.stem for file in (self.bundles.root / "bundles").glob("*.zip"))
+        known = self.bundles.shas()
         found = [name for name in known if len(sha) >= 8 and name.startswith(sha)]
         if len(found) != 1:
             there = ", ".join(name[:12] for name in known) or "none"
-            raise ExperimentError(f"{sha!r} names no single bundle of {self.bundles.root}; it holds: {there}")
+            raise ExperimentError(f"{sha!r} names no single bundle of {self.bundles.files.uri}; it holds: {there}")
         return found[0]
 
     def start(self, experiment: Experiment) -> Experiment:
@@ -92,7 +90,7 @@ class ExperimentStore:
 
     def _keep(self, experiments: tuple[Experiment, ...]) -> None:
         entries = [_entry(experiment) for experiment in experiments]
-        write_atomically(self.file, (json.dumps(entries, indent=2) + "\n").encode())
+        self.bundles.files.put_bytes((json.dumps(entries, indent=2) + "\n").encode(), FILE)
 
 
 def _entry(experiment: Experiment) -> dict[str, Any]:

@@ -7,6 +7,7 @@ tables bear the warehouse's names and hold just the applications asked about. Th
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 from collections.abc import Mapping
 from functools import cached_property
@@ -20,6 +21,8 @@ MODEL = "application_features"
 APPLICATIONS = "silver.int_applications"
 MACRO = "silver.int_macro_published"
 KEY = "loan_id"
+CASHFLOW = "gold.cashflow_features"
+"""Read too where the setting `alternative_data` is on."""
 
 
 class FeatureSqlError(ValueError):
@@ -46,21 +49,25 @@ class FeatureSql:
         known = {**manifest["nodes"], **manifest["sources"]}
         parents = [known[parent] for parent in node["depends_on"]["nodes"]]
         read = {f"{parent['schema']}.{parent['name']}" for parent in parents}
-        if not read <= {APPLICATIONS, MACRO}:
-            extra = ", ".join(sorted(read - {APPLICATIONS, MACRO}))
+        if extra := ", ".join(sorted(read - {APPLICATIONS, MACRO, CASHFLOW})):
             raise FeatureSqlError(
                 f"{MODEL} reads {extra}, which no online caller has. Bring the column into {APPLICATIONS} instead."
             )
         return cls(node["compiled_code"])
 
-    def compute(self, applications: pa.Table, macro: pa.Table) -> pa.Table:
+    def compute(self, applications: pa.Table, macro: pa.Table, cashflow: pa.Table | None = None) -> pa.Table:
         """Features of `applications` (rows of int_applications), one row each, in their order.
 
         `macro` holds the rows of int_macro_published valid around the decision dates; pass the same object again and
-        it is not loaded again. About 10 ms for one application once warm, nearly all of it planning. Raises
-        `FeatureSqlError` on a missing column or a repeated loan id.
+        it is not loaded again. `cashflow` holds the rows of `CASHFLOW` for their customers, where the SQL reads it.
+        About 10 ms for one application once warm, nearly all of it planning. Raises `FeatureSqlError` on a missing
+        column, a missing relation or a repeated loan id.
         """
+        if cashflow is None and also_read(self.sql):
+            raise FeatureSqlError(f"the feature SQL reads {CASHFLOW}, which was not given")
         with self._one_at_a_time:
+            if cashflow is not None:
+                self._load(CASHFLOW, cashflow)
             if macro is not self._macro:
                 self._load(MACRO, macro)
                 self._macro = macro
@@ -78,7 +85,7 @@ class FeatureSql:
         connection = duckdb.connect()
         connection.execute("set timezone = 'UTC'")
         connection.execute("attach ':memory:' as lake")
-        connection.execute("create schema lake.silver")
+        connection.execute("create schema lake.silver; create schema lake.gold")
         return connection
 
     def _load(self, relation: str, rows: pa.Table) -> None:
@@ -90,6 +97,12 @@ class FeatureSql:
             self._connection.execute(f"create or replace table lake.{relation} as from incoming")
             self._shapes[relation] = rows.schema
         self._connection.unregister("incoming")
+
+
+def also_read(feature_sql: str) -> tuple[str, ...]:
+    """Models of dbt that this feature SQL reads beside the applications and the macro figures."""
+    schema, model = CASHFLOW.split(".")
+    return (model,) if re.search(rf'\b{schema}"?\."?{model}\b', feature_sql) else ()
 
 
 def _in_order_of(keys: pa.ChunkedArray, features: pa.Table) -> pa.Table:

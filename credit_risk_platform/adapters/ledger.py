@@ -47,6 +47,15 @@ LEDGER_COLUMNS: dict[str, str] = {
     "prev_hash": "varchar",
     "row_hash": "varchar",
 }
+SEAL_COLUMNS: dict[str, str] = {
+    "seal_no": "bigint",
+    "rows": "bigint",
+    "digest": "varchar",
+    "previous": "varchar",
+    "run_id": "varchar",
+    "sealed_at": "timestamp",
+    "seal_hash": "varchar",
+}
 LINK_COLUMNS = ("seal_no", "prev_hash", "row_hash")
 SCORE_COLUMNS = (
     "as_of", "loan_id", "subject_token", "score_id", "pd", "points", "band", "decision", "reasons", "rules",

@@ -105,6 +105,11 @@ class Tail:
     def __init__(self) -> None:
         self._written: tuple[Transaction, Seal] | None = None
 
+    @property
+    def written(self) -> bool:
+        """Whether there is a ledger that this process has written to."""
+        return self._written is not None
+
     def remember(self, transaction: Transaction, seal: Seal) -> None:
         self._written = (transaction, seal)
 
@@ -117,22 +122,39 @@ class Tail:
         return seal if written.after == before else None
 
 
+def held(warehouse: Warehouse, day: date, loan_ids: pa.ChunkedArray) -> pa.Table:
+    """What the ledger holds of the day's scores of these loans, for `append`: read before their scores are computed.
+
+    A score's id comes from the loan and the day among other things, so whatever the scores will be, theirs are here.
+    """
+    names = ", ".join(("score_id", *_SAID))
+    with warehouse.workspace() as workspace:
+        workspace.stage("loans", pa.table({"loan_id": loan_ids}))
+        return workspace.query(f"select {names} from {LEDGER} semi join loans using (loan_id) where as_of = ?", [day])
+
+
 def append(
-    transaction: Transaction, stamp: Stamp, schema: pa.Schema = SCORE_SCHEMA, tail: Tail | None = None
+    transaction: Transaction,
+    stamp: Stamp,
+    schema: pa.Schema = SCORE_SCHEMA,
+    tail: Tail | None = None,
+    known: pa.Table | None = None,
 ) -> Seal | None:
     """Append the scores of staged table `scored` (`hashed` with the same `schema`) that the ledger does not hold.
 
     They are sealed as one batch. The caller's transaction commits; one who appends again and again gives the same
-    `tail` each time. Returns `None` when there was nothing new. Raises `ScoreConflictError` when a score is there with
-    another PD, band, decision or reasons.
+    `tail` each time, and may give as `known` what the ledger `held` at any time since: it counts if nobody else has
+    written. Returns `None` when there was nothing new. Raises `ScoreConflictError` when a score is there with another
+    PD, band, decision or reasons.
     """
     _refuse_twice(transaction, "score_id")
     last = tail.last(transaction) if tail is not None else None
     if last is None:
+        known = None  # somebody has written since
         transaction.append(LEDGER, Select(f"select {', '.join(_LEDGER_TYPES.values())} limit 0"))
         transaction.append(SEALS, _seal_table(None))
         last = _last_seal(transaction)
-    if _stage_known(transaction):
+    if _stage_known(transaction, known):
         _refuse_conflicts(transaction)
     seal_no, previous = (last.seal_no + 1, last.seal_hash) if last else (1, GENESIS)
     count = _stage_links(transaction, previous)
@@ -171,8 +193,10 @@ def _refuse_twice(transaction: Transaction, key: str) -> None:
         )
 
 
-def _stage_known(transaction: Transaction) -> int:
+def _stage_known(transaction: Transaction, known: pa.Table | None) -> int:
     """Staged `ledgered`: what the ledger holds of the scores, read once for all questions about it."""
+    if known is not None:
+        return transaction.stage("ledgered", known)
     days = transaction.query("select min(as_of) as first, max(as_of) as last from scored").to_pylist()[0]
     names = ", ".join(f"old.{name}" for name in ("score_id", *_SAID))
     # The days are bound, so that the engine skips the data files of all others: the ledger grows for years.

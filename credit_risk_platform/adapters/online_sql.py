@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import queue
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
@@ -17,30 +17,33 @@ import duckdb
 import pyarrow as pa
 
 from credit_risk_platform.adapters.feature_sql import MACRO, FeatureSqlError
+from credit_risk_platform.domain.contracts.bank_history import BANK_COLUMNS, BANK_TRANSACTIONS
 from credit_risk_platform.domain.contracts.column import Column
 from credit_risk_platform.domain.contracts.feed_columns import REPAYMENT_COLUMNS
 from credit_risk_platform.domain.contracts.loan_columns import LOAN_COLUMNS
 
+BANK_TABLE = BANK_TRANSACTIONS.split(".")[1]
 _BRONZE = re.compile(r'"?lake"?\."?bronze"?\."?(\w+)"?')
 
 
-def intake_script(manifest: Mapping[str, Any], model: str) -> str:
-    """Statements that make `model` and every model it is made of as views, in order, from bronze.
+def intake_script(manifest: Mapping[str, Any], *models: str) -> str:
+    """Statements that make `models` and every model they are made of as views, in order, from bronze.
 
-    What `model` only names to keep the graph's edges (the books that are not the portfolio) stays out. Raises
+    What a model only names to keep the graph's edges (the books that are not the portfolio) stays out. Raises
     `FeatureSqlError` when the manifest has no such compiled model.
     """
     views = [
         f"create or replace view lake.{node['schema']}.{node['name']} as\n{node['compiled_code'].strip()}"
-        for node in _in_order(manifest, model)
+        for node in _in_order(manifest, models)
     ]
     return ";\n\n".join(views)
 
 
-def _in_order(manifest: Mapping[str, Any], model: str) -> list[Mapping[str, Any]]:
+def _in_order(manifest: Mapping[str, Any], models: Sequence[str]) -> list[Mapping[str, Any]]:
     nodes = {node["name"]: node for node in manifest["nodes"].values() if node["resource_type"] == "model"}
-    if not nodes.get(model, {}).get("compiled_code"):
-        raise FeatureSqlError(f"the manifest holds no compiled model {model}; compile it with `dbt compile`")
+    for model in models:
+        if not nodes.get(model, {}).get("compiled_code"):
+            raise FeatureSqlError(f"the manifest holds no compiled model {model}; compile it with `dbt compile`")
     found: dict[str, Mapping[str, Any]] = {}
 
     def visit(name: str) -> None:
@@ -51,7 +54,8 @@ def _in_order(manifest: Mapping[str, Any], model: str) -> list[Mapping[str, Any]
                 visit(other["name"])
         found.setdefault(name, node)
 
-    visit(model)
+    for model in models:
+        visit(model)
     return list(found.values())
 
 
@@ -75,6 +79,16 @@ class OnlineFeatures:
         self._free: queue.SimpleQueue[_Engine] = queue.SimpleQueue()
         for _ in range(engines):
             self._free.put(_Engine(intake_sql, chosen, self.sources))
+
+    @property
+    def reads_bank_history(self) -> bool:
+        """Whether `compute` needs the customers' bank transactions (`adapters/bank_history.py`)."""
+        return BANK_TABLE in self.sources
+
+    def given(self, rows: pa.Table, bank: Callable[[pa.Table], pa.Table]) -> dict[str, pa.Table]:
+        """What `compute` takes for applications: their rows under every book's name, and what `bank` finds for them."""
+        tables = dict.fromkeys(self.sources, rows)
+        return tables | {BANK_TABLE: bank(rows)} if self.reads_bank_history else tables
 
     def compute(self, bronze: Mapping[str, pa.Table], macro: pa.Table | None = None) -> pa.Table:
         """Features of the entities in `bronze` (table name -> rows; absent columns are null), in no order.
@@ -176,4 +190,7 @@ class _Engine:
 
 
 def _columns_of(table: str) -> Iterator[Column]:
+    if table == BANK_TABLE:
+        yield from BANK_COLUMNS
+        return
     yield from REPAYMENT_COLUMNS if table.endswith("_repayments") else LOAN_COLUMNS

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
-from credit_risk_platform.adapters import decisions, origination_scores
+from credit_risk_platform.adapters import bank_history, decisions, origination_scores
 from credit_risk_platform.adapters.ledger import SCORE_COLUMNS, SCORES
 from credit_risk_platform.adapters.warehouse.base import Warehouse
 from credit_risk_platform.domain.contracts.messages import APPLICATIONS
@@ -49,9 +49,10 @@ def columns() -> dict[str, list[str]]:
 def ensure(warehouse: Warehouse) -> list[str]:
     """Create those of `TABLES` that are absent, empty; returns their names. Never touches one that is there.
 
-    Also shows what applications came in (`RECEIVED`), from the stream's own table once there is one.
+    Also shows what applications came in (`RECEIVED`) and what bank accounts tell, from the tables that are there.
     """
     _show_received(warehouse)
+    bank_history.ensure(warehouse)
     absent = [table for table in TABLES if not warehouse.exists(table)]
     for table in absent:
         if table == decisions.TABLE:
@@ -67,9 +68,9 @@ def _show_received(warehouse: Warehouse) -> None:
     begun = warehouse.exists(raw) and asked <= set(warehouse.columns(raw))
     listed = ", ".join(f"{expression} as {name}" for name, expression in _RECEIVED.items())
     sql = f"select {listed} from {raw}" if begun else _NOTHING_RECEIVED
-    shown = warehouse.query(_SHOWN, RECEIVED.split("."))["sql"].to_pylist()
-    if not shown or (begun and raw.split(".")[1] not in shown[0]):
+    shown = warehouse.query(_SHOWN, RECEIVED.split("."))["view_definition"].to_pylist()
+    if not shown or (begun and raw.split(".")[1] not in shown[0].lower()):
         warehouse.create_view(RECEIVED, sql)
 
 
-_SHOWN = "select sql from duckdb_views() where database_name = 'lake' and schema_name = ? and view_name = ?"
+_SHOWN = "select view_definition from information_schema.views where lower(table_schema) = ? and lower(table_name) = ?"

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from credit_risk_platform.adapters import api_health
 from credit_risk_platform.adapters.drift_report import FEATURE_DRIFT, NEW, SCORE_DRIFT
+from credit_risk_platform.adapters.files import Place
 from credit_risk_platform.adapters.retraining_record import RetrainingRecord
 from credit_risk_platform.adapters.stream_health import STREAM_HEALTH
 from credit_risk_platform.adapters.warehouse.base import Warehouse
@@ -31,7 +32,7 @@ class Home:
 
     root: Path
     data: tuple[Path, ...]
-    models: Path
+    models: Place
     api_url: str
 
 

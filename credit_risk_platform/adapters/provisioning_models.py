@@ -8,10 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from pathlib import Path
 from typing import Final, Literal
 
-from credit_risk_platform.adapters.atomic_file import write_atomically
+from credit_risk_platform.adapters.files import Place, as_files
 from credit_risk_platform.domain.provisioning import hazard, lgd
 from credit_risk_platform.domain.provisioning.contents import canonical
 from credit_risk_platform.domain.provisioning.hazard import HazardModel
@@ -29,22 +28,19 @@ class NoModelError(LookupError):
 class ProvisioningStore:
     """Models below `folder`. Readers see the old pointer or the new one."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Place) -> None:
+        self.files = as_files(folder)
 
     def save(self, kind: Kind, model: HazardModel | LgdModel) -> str:
         """Keep `model` under its SHA-256, make it the one in use and return the SHA. Saving twice stores once."""
-        write_atomically(self._file(model.sha256), canonical(model.to_dict()))
-        write_atomically(self._pointer(kind), json.dumps({"sha": model.sha256}).encode())
+        self.files.put_bytes(canonical(model.to_dict()), _file(model.sha256))
+        self.files.put_bytes(json.dumps({"sha": model.sha256}).encode(), f"{kind}.json")
         return model.sha256
 
     def sha(self, kind: Kind) -> str | None:
         """SHA of the model in use, or `None` before the first."""
-        try:
-            found: str = json.loads(self._pointer(kind).read_text(encoding="utf-8"))["sha"]
-        except FileNotFoundError:
-            return None
-        return found
+        stored = self.files.read(f"{kind}.json")
+        return str(json.loads(stored)["sha"]) if stored is not None else None
 
     def latest(self, kind: Kind) -> HazardModel | LgdModel:
         """The model in use; raises `NoModelError` before the first."""
@@ -67,19 +63,16 @@ class ProvisioningStore:
 
     def load(self, sha: str) -> HazardModel | LgdModel:
         """A model by its SHA; raises `NoModelError` when it is not here, or is not what was stored."""
-        try:
-            data = self._file(sha).read_bytes()
-        except FileNotFoundError:
-            raise NoModelError(f"No model {sha[:12]} in {self.folder}: it was removed or is of another home.") from None
+        data, place = self.files.read(_file(sha)), self.files.location(_file(sha))
+        if data is None:
+            raise NoModelError(f"No model {sha[:12]} at {place}: it was removed or is of another home.")
         if hashlib.sha256(data).hexdigest() != sha:
-            raise NoModelError(f"{self._file(sha)} was changed after it was stored: restore it from a backup.")
+            raise NoModelError(f"{place} was changed after it was stored: restore it from a backup.")
         stored = json.loads(data)
         return HazardModel.from_dict(stored) if stored["kind"] == hazard.KIND else LgdModel.from_dict(stored)
 
-    def _file(self, sha: str) -> Path:
-        if not _SHA.fullmatch(sha):
-            raise NoModelError(f"{sha!r} is no model: a model is named by the 64 hex digits of its SHA-256")
-        return self.folder / f"{sha}.json"
 
-    def _pointer(self, kind: Kind) -> Path:
-        return self.folder / f"{kind}.json"
+def _file(sha: str) -> str:
+    if not _SHA.fullmatch(sha):
+        raise NoModelError(f"{sha!r} is no model: a model is named by the 64 hex digits of its SHA-256")
+    return f"{sha}.json"

@@ -45,17 +45,18 @@ class CandidateRun:
 
 
 class ModelRegistry:
-    """Tracking and registry in `root/mlflow.db`, artefacts in `root/artifacts`; `ui_url` is where the UI listens.
+    """Tracking and registry at `tracking_url`, in `root/mlflow.db` when there is none; artefacts in `root/artifacts`;
+    `ui_url` is where the UI listens.
 
     `model` is the registered model whose versions and aliases these are. Runs of all models share one experiment,
     because a Dagster run has one MLflow run and a child run must stand in its parent's experiment.
     """
 
-    def __init__(self, root: Path, ui_url: str, model: str = REGISTERED_MODEL) -> None:
+    def __init__(self, root: Path, ui_url: str, model: str = REGISTERED_MODEL, tracking_url: str | None = None) -> None:
         self.model = model
         self.root = root.absolute()
         self.ui_url = ui_url.rstrip("/")
-        self.tracking_uri = f"sqlite:///{self.root / 'mlflow.db'}"
+        self.tracking_uri = tracking_url or f"sqlite:///{self.root / 'mlflow.db'}"
         # Two processes that make the tables or the experiment at once both fail.
         self._first_use = WriterLock(self.root / "first_use.lock")
 

@@ -7,14 +7,22 @@ warehouse and the bundle store; MLflow may be gone.
 
 from __future__ import annotations
 
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from typing import Any
 
 import pyarrow as pa
 
+from credit_risk_platform.adapters import bank_history
 from credit_risk_platform.adapters.bundles import BundleNotFoundError, BundleStore
 from credit_risk_platform.adapters.code_version import code_hash, git_commit
-from credit_risk_platform.adapters.feature_sql import APPLICATIONS, MACRO, FeatureSql, FeatureSqlError
+from credit_risk_platform.adapters.feature_sql import (
+    APPLICATIONS,
+    CASHFLOW,
+    MACRO,
+    FeatureSql,
+    FeatureSqlError,
+    also_read,
+)
 from credit_risk_platform.adapters.ledger import LedgerError, ScoreLedger
 from credit_risk_platform.adapters.online_sql import OnlineFeatures
 from credit_risk_platform.adapters.policies import PolicyBook
@@ -127,7 +135,8 @@ class Replayer:
         rows = self.warehouse.query(f"select * from {APPLICATIONS} where loan_id = ?", [row["loan_id"]])
         if rows.num_rows != 1:
             raise _GoneError(f"{APPLICATIONS} holds {rows.num_rows} rows of this loan now")
-        return feature_sql.compute(rows, self._macro)
+        cashflow = self.warehouse.query(f"select * from {CASHFLOW}") if also_read(feature_sql.sql) else None
+        return feature_sql.compute(rows, self._macro, cashflow)
 
     def _of_message(self, row: dict[str, Any]) -> pa.Table:
         """Features of the message that was answered, or of the request over HTTP, from its row in bronze."""
@@ -146,7 +155,7 @@ class Replayer:
         found = self.warehouse.query(f"select *, 'kafka' as source_system from {table} where {where} limit 1", place)
         if not found.num_rows:
             raise _GoneError(f"{table} does not hold the message any more")
-        return online.compute(dict.fromkeys(online.sources, found), self._macro)
+        return online.compute(online.given(found, partial(bank_history.rows_of, self.warehouse)), self._macro)
 
     def _online_features(self, sha: str) -> OnlineFeatures:
         bundle, _ = self._bundle(sha)
@@ -165,7 +174,7 @@ class Replayer:
         return PartComparison(Part.FEATURE_SQL, then, now, now == then, detail)
 
     def _champion(self, row: dict[str, Any], bundle: ModelBundle) -> PartComparison:
-        store = BundleStore(self.bundles.root, "behaviour") if _is_behavioural(bundle) else self.bundles
+        store = BundleStore(self.bundles.files, "behaviour") if _is_behavioural(bundle) else self.bundles
         pointer, then = store.pointer(), row["bundle_sha"]
         if pointer is None:
             return PartComparison(Part.BUNDLE, then, "", None, "there is no champion now")

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from credit_risk_platform.adapters.files import Place
 from credit_risk_platform.adapters.landing.batches import Batches
 from credit_risk_platform.adapters.landing.layout import (
     INCREMENTAL,
@@ -83,7 +83,7 @@ class Restatement:
         return datetime.fromisoformat(self.landed[-1].landed_at).astimezone(UTC).replace(tzinfo=None)
 
 
-def restatements(lake: Path) -> list[Restatement]:
+def restatements(lake: Place) -> list[Restatement]:
     """Every landing that took the place of an earlier one, table by table in the order of landing.
 
     Of sources whose files add up, those files that state a loan anew.
@@ -91,12 +91,12 @@ def restatements(lake: Path) -> list[Restatement]:
     return [found for source, tables in SOURCES.items() for table in tables for found in _of(lake, source, table)]
 
 
-def record(warehouse: Warehouse, lake: Path, found: Restatement) -> bool:
+def record(warehouse: Warehouse, lake: Place, found: Restatement) -> bool:
     """Write down what changed, unless it stands there already; whether it was new."""
     known = f"select 1 from {SUMMARY} where {_PAIR} and landed_at = ?"
     if warehouse.exists(SUMMARY) and warehouse.query(known, [*found.pair, found.landed_at]).num_rows:
         return False
-    batches = _batches(lake, found.source)
+    batches = Batches(lake, found.source)
     before, after = (version_query(batches, found.table, landed) for landed in (found.landed[:-1], found.landed))
     staged: dict[str, Staged] = {
         "hashed_before": Select(_hashed(found.table, before)),
@@ -144,15 +144,11 @@ def shown(warehouse: Warehouse, found: Restatement) -> dict[str, Any]:
 # -------------------------------------------------------------------- inside
 
 
-def _of(lake: Path, source: str, table: str) -> Iterator[Restatement]:
-    landed = _batches(lake, source).manifests(table)
+def _of(lake: Place, source: str, table: str) -> Iterator[Restatement]:
+    landed = Batches(lake, source).manifests(table)
     for count in range(2, len(landed) + 1):
         if source not in INCREMENTAL or landed[count - 1].superseded_rows:
             yield Restatement(source, table, landed[:count])
-
-
-def _batches(lake: Path, source: str) -> Batches:
-    return Batches(lake / "bronze", lake / "quarantine", source)
 
 
 def _content(table: str) -> list[str]:

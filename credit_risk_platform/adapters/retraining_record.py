@@ -8,26 +8,24 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from datetime import datetime
-from pathlib import Path
 
-from credit_risk_platform.adapters.atomic_file import write_atomically
+from credit_risk_platform.adapters.files import Place, as_files
 from credit_risk_platform.domain.retraining import Basis, Triggered
+
+FILE = "retraining.json"
 
 
 class RetrainingRecord:
     """`retraining.json` in the folder of the models: every triggered training, oldest first."""
 
-    def __init__(self, folder: Path) -> None:
-        self.file = folder / "retraining.json"
+    def __init__(self, folder: Place) -> None:
+        self._files = as_files(folder)
 
     def history(self) -> tuple[Triggered, ...]:
-        try:
-            stored = json.loads(self.file.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return ()
+        stored = self._files.read(FILE)
         return tuple(
             Triggered(**{**row, "at": datetime.fromisoformat(row["at"]), "basis": Basis.parse(row["basis"])})
-            for row in stored
+            for row in (json.loads(stored) if stored is not None else ())
         )
 
     def last(self) -> Triggered | None:
@@ -43,4 +41,4 @@ class RetrainingRecord:
             {**asdict(entry), "at": entry.at.isoformat(), "basis": str(entry.basis)}
             for entry in sorted((*history, started), key=lambda entry: entry.at)
         ]
-        write_atomically(self.file, (json.dumps(rows, indent=2) + "\n").encode())
+        self._files.put_bytes((json.dumps(rows, indent=2) + "\n").encode(), FILE)

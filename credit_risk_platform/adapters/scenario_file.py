@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from credit_risk_platform.adapters.atomic_file import write_atomically
+from credit_risk_platform.adapters.files import Place, as_files
 from credit_risk_platform.domain.provisioning.contents import canonical
 from credit_risk_platform.domain.provisioning.scenarios import (
     ADVERSE,
@@ -78,32 +78,30 @@ def read(path: Path) -> ScenarioFile:
 class ScenarioStore:
     """Every set that a figure was made with, below `folder`: JSON named by its content, beside the models."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Place) -> None:
+        self.files = as_files(folder)
 
     def save(self, scenarios: ScenarioSet) -> str:
         """Keep the set and return its SHA-256. Saving twice stores once."""
         sha = scenarios.sha256
-        if not self._file(sha).exists():
-            write_atomically(self._file(sha), canonical(scenarios.to_dict()))
+        if self.files.read(_file(sha)) is None:
+            self.files.put_bytes(canonical(scenarios.to_dict()), _file(sha))
         return sha
 
     def load(self, sha: str) -> ScenarioSet:
         """A set by its SHA-256; raises `ScenarioFileError` where it is gone or was changed."""
-        try:
-            data = self._file(sha).read_bytes()
-        except FileNotFoundError:
-            raise ScenarioFileError(
-                f"no scenarios {sha[:12]} in {self.folder}: they were removed or are of another home"
-            ) from None
+        data, place = self.files.read(_file(sha)), self.files.location(_file(sha))
+        if data is None:
+            raise ScenarioFileError(f"no scenarios {sha[:12]} at {place}: they were removed or are of another home")
         if hashlib.sha256(data).hexdigest() != sha:
-            raise ScenarioFileError(f"{self._file(sha)} was changed after it was stored: restore it from a backup")
+            raise ScenarioFileError(f"{place} was changed after it was stored: restore it from a backup")
         return ScenarioSet.from_dict(json.loads(data))
 
-    def _file(self, sha: str) -> Path:
-        if not _SHA.fullmatch(sha):
-            raise ScenarioFileError(f"{sha!r} names no scenarios: they are named by 64 hex digits")
-        return self.folder / f"{sha}.json"
+
+def _file(sha: str) -> str:
+    if not _SHA.fullmatch(sha):
+        raise ScenarioFileError(f"{sha!r} names no scenarios: they are named by 64 hex digits")
+    return f"{sha}.json"
 
 
 def _lines(file: Path, content: bytes) -> Iterator[tuple[str, Quarter, float, str]]:

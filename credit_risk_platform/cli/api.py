@@ -87,7 +87,7 @@ def _drained(settings: Settings) -> int:
     from credit_risk_platform.serving.drain import drain_orphans
     from credit_risk_platform.serving.rows import FULL_SCHEMA
 
-    warehouse = DuckLakeWarehouse(settings.paths.warehouse)
+    warehouse = DuckLakeWarehouse(settings.paths.warehouse, store=settings.object_store)
     try:
         return drain_orphans(ApiSink(warehouse, FULL_SCHEMA), settings.paths.api / "spool", retry=True)
     except LedgerError as error:

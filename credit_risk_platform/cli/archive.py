@@ -51,7 +51,7 @@ def restore(day: Day, archive: Archive = None, home: Home = None, as_json: AsJso
 
     with command(), _mendable():
         settings = open_home(home)
-        warehouse = DuckLakeWarehouse(settings.paths.warehouse)
+        warehouse = DuckLakeWarehouse(settings.paths.warehouse, store=settings.object_store)
         try:
             found = restore_events(_store(settings, archive), day.date(), warehouse)
         finally:
@@ -66,7 +66,7 @@ def restore(day: Day, archive: Archive = None, home: Home = None, as_json: AsJso
 def _store(settings: Settings, archive: Path | None) -> ArchiveStore:
     from credit_risk_platform.adapters.archive_store import ArchiveStore
 
-    return ArchiveStore(archive.absolute() if archive is not None else settings.paths.archive)
+    return ArchiveStore(archive.absolute() if archive is not None else settings.files("archive"))
 
 
 def _show(day: datetime, found: list[Restored]) -> None:

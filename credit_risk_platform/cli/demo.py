@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from credit_risk_platform.cli.home import CommandError, open_home, prepare_home, remember
 from credit_risk_platform.cli.progress import ProgressLines
-from credit_risk_platform.cli.runs import RunOutcome, run_job
+from credit_risk_platform.cli.runs import Request, RunOutcome, run_job, run_jobs
 from credit_risk_platform.cli.status import collect, show
 from credit_risk_platform.cli.streaming import score_once
 from credit_risk_platform.cli.tables import new_table
@@ -82,17 +82,16 @@ def _run_jobs(settings: Settings, lines: ProgressLines) -> RunOutcome:
         landed = run_job(settings, "daily_ingestion", lines, assets=[book])  # it tells as of when to score it
         if not landed.succeeded:
             return landed
-    whole = run_job(settings, "full_pipeline", lines, partition=portfolio_as_of(settings).isoformat())
-    if not whole.succeeded:
-        return whole
     scenarios = SCENARIOS.get_partition_keys()
-    return run_job(settings, "stress_testing", lines, partition=f"{scenarios[0]}...{scenarios[-1]}")
+    whole = Request("full_pipeline", portfolio_as_of(settings).isoformat())
+    stressed = Request("stress_testing", f"{scenarios[0]}...{scenarios[-1]}")
+    return run_jobs(settings, [whole, stressed], lines)
 
 
 def _show_decisions(settings: Settings, lines: ProgressLines) -> RunOutcome:
     """Decide on what was streamed, and bring it to the marts that analysts open; by themselves they follow hourly."""
-    decided = run_job(settings, "application_decisions", lines)
-    return run_job(settings, "portfolio_risk", lines, assets=SHOW_DECISIONS) if decided.succeeded else decided
+    shown = Request("portfolio_risk", assets=SHOW_DECISIONS)
+    return run_jobs(settings, [Request("application_decisions"), shown], lines)
 
 
 def portfolio_as_of(settings: Settings) -> date:
@@ -103,7 +102,7 @@ def portfolio_as_of(settings: Settings) -> date:
     if settings.portfolio_source is PortfolioSource.SYNTHETIC:
         return SYNTHETIC_AS_OF
     table = f"bronze.{settings.portfolio_source.value}_loans"
-    warehouse = DuckLakeWarehouse(settings.paths.warehouse)
+    warehouse = DuckLakeWarehouse(settings.paths.warehouse, store=settings.object_store)
     try:
         landed = warehouse.exists(table)
         query = f"select max(coalesce(application_date, last_day(issue_d))) as as_of from {table}"
@@ -113,7 +112,7 @@ def portfolio_as_of(settings: Settings) -> date:
     if as_of is None:
         raise CommandError(
             f"no loan of {settings.portfolio_source.value} stands in {settings.home}. Land some with crp demo; "
-            f"what was refused lies in {settings.paths.quarantine}"
+            f"what was refused lies in {settings.files('lake').location('quarantine')}"
         )
     return as_of
 

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 DISK_NEEDED_GB = 2
 LOCKED = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
 COLOURS = {"ok": "green", "missing": "red bold", "skipped": "dim"}
-SNOWFLAKE = ("SNOWFLAKE_ACCOUNT", "SNOWFLAKE_USER", "SNOWFLAKE_PASSWORD")
 
 
 @dataclass(frozen=True)
@@ -123,15 +123,33 @@ def _disk(settings: Settings) -> tuple[str, str]:
 
 
 def _warehouse(settings: Settings) -> tuple[str, str]:
+    if settings.target is Target.SNOWFLAKE:
+        return f"Snowflake, database {settings.snowflake_database}", ""
     from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
 
     if not (settings.paths.warehouse / "catalog.sqlite").exists():
         return "made by the first run", ""
-    warehouse = DuckLakeWarehouse(settings.paths.warehouse)
+    warehouse = DuckLakeWarehouse(settings.paths.warehouse, store=settings.object_store)
     try:
         return f"{settings.paths.warehouse}, snapshot {warehouse.snapshot()}", ""
     finally:
         warehouse.close()
+
+
+def _object_store(settings: Settings) -> tuple[str, str]:
+    """Writes, reads and removes a small object: the least that a landing needs."""
+    from credit_risk_platform.adapters.object_store import ObjectStoreError
+
+    try:
+        if settings.object_store is None:
+            return f"not used: the lake is {settings.paths.lake} (CRP_LAKE_URL moves it)", ""
+        files, name = settings.files("lake"), f".doctor-{uuid.uuid4().hex}"
+        files.put_bytes(b"crp doctor", name)
+        sound = files.read(name) == b"crp doctor"
+        files.remove(name)
+    except ObjectStoreError as error:
+        return "", str(error)
+    return files.uri, "" if sound else f"{files.uri} gives back other bytes than it was given: ask who runs the store"
 
 
 def _ports(settings: Settings) -> tuple[str, str]:
@@ -179,8 +197,23 @@ def _chromium(_: Settings) -> tuple[str, str]:
 
 
 def _snowflake(settings: Settings) -> tuple[str, str]:
-    absent = ", ".join(name for name in SNOWFLAKE if not settings.environment().get(name))
-    return ("", f"CRP_TARGET=snowflake needs {absent} in the environment") if absent else ("credentials are set", "")
+    """By key pair or password; signs in where the target is Snowflake."""
+    from credit_risk_platform.resources import SnowflakeSettingsError, check_snowflake, snowflake_connect
+
+    try:
+        check_snowflake(settings)
+    except SnowflakeSettingsError as error:
+        return "", f"only CRP_TARGET=snowflake needs it: {error}"
+    key = settings.snowflake_private_key_path
+    if key is not None and not key.is_file():
+        return "", f"SNOWFLAKE_PRIVATE_KEY_PATH: there is no file {key}"
+    told = f"{settings.snowflake_user} at {settings.snowflake_account} by {'key pair' if key else 'password'}"
+    if settings.target is not Target.SNOWFLAKE:
+        return f"{told}, not tried: the target is local", ""
+    with snowflake_connect(settings)() as connection, connection.cursor() as cursor:
+        cursor.execute("select schema_name from information_schema.schemata where schema_name = 'SCRATCH'")
+        ready = cursor.fetchone() is not None
+    return f"{told}, signed in", "" if ready else "the schemas are not there: crp snowflake init"
 
 
 def _nearest_existing(path: Path) -> Path:
@@ -194,6 +227,7 @@ CHECKS: tuple[tuple[str, bool, Callable[[Settings], tuple[str, str]]], ...] = (
     ("dbt", True, _dbt),
     ("home is writable", True, _home),
     ("disk space", True, _disk),
+    ("object store", True, _object_store),
     ("warehouse", True, _warehouse),
     ("ports", True, _ports),
     ("Java 17", False, _java),

@@ -97,7 +97,7 @@ def _store(home: Path | None) -> ExperimentStore:
     from credit_risk_platform.adapters.experiment_store import ExperimentStore
     from credit_risk_platform.cli.home import open_home
 
-    return ExperimentStore(BundleStore(open_home(home).paths.models))
+    return ExperimentStore(BundleStore(open_home(home).files("models")))
 
 
 def _now() -> datetime:

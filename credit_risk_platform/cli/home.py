@@ -6,7 +6,6 @@ means the same book. Precedence: options, environment, what the home remembers, 
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -37,16 +36,36 @@ def open_home(home: Path | None = None, *, recall: bool = True, **chosen: Any) -
 
 
 def prepare_home(settings: Settings) -> None:
-    """Make the folders and put the project's `dagster.yaml` into DAGSTER_HOME. Doing it again changes nothing."""
+    """Make the folders and DAGSTER_HOME's `dagster.yaml`: the chosen one, and what settings add. Again: no change."""
     paths = settings.paths
     try:
         for folder in (paths.dagster, paths.landing, logs(settings)):
             folder.mkdir(parents=True, exist_ok=True)
         for old in sorted(logs(settings).glob("run-*.log"), key=lambda log: log.stat().st_mtime)[:-KEPT_RUN_LOGS]:
             old.unlink()
-        shutil.copyfile(PROJECT_ROOT / "dagster.yaml", paths.dagster / "dagster.yaml")
+        (paths.dagster / "dagster.yaml").write_text(settings.dagster_config.read_text() + _compute_logs(settings))
     except OSError as error:
         raise CommandError(f"{paths.home} cannot be written: {error.strerror}. Choose another: --home DIR") from error
+
+
+def _compute_logs(settings: Settings) -> str:
+    """What steps print goes to the lake's bucket too, where the lake is on S3: a container's disk goes with it."""
+    store = settings.object_store
+    if store is None or store.scheme != "s3":
+        return ""
+    import yaml
+
+    config: dict[str, Any] = {
+        "bucket": store.bucket,
+        "prefix": f"{store.prefix}/compute-logs".lstrip("/"),
+        "local_dir": str(settings.paths.dagster / "compute-logs"),
+        "upload_interval": 30,
+        "skip_empty_files": True,
+    }
+    given = {"endpoint_url": store.endpoint_url, "region": store.region, "upload_extra_args": store.upload_options}
+    config |= {name: value for name, value in given.items() if value}
+    manager = {"module": "dagster_aws.s3.compute_log_manager", "class": "S3ComputeLogManager", "config": config}
+    return "\n" + yaml.safe_dump({"compute_logs": manager}, sort_keys=False)
 
 
 def remember(settings: Settings) -> None:

@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from credit_risk_platform.cli import alerts, api, archive, dashboard, experiment, kafka, keys, me_link, produce, stream
+from credit_risk_platform.cli import (
+    alerts,
+    api,
+    archive,
+    dashboard,
+    experiment,
+    kafka,
+    keys,
+    me_link,
+    produce,
+    snowflake,
+    stream,
+)
 from credit_risk_platform.cli.command import AsJson, Home, command, console, print_json
 
 if TYPE_CHECKING:
@@ -27,6 +39,7 @@ app.add_typer(kafka.app, name="kafka")
 app.add_typer(keys.app, name="keys")
 app.add_typer(experiment.app, name="experiment")
 app.add_typer(archive.app, name="archive")
+app.add_typer(snowflake.app, name="snowflake")
 
 Day = Annotated[datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], help="As-of date, YYYY-MM-DD.")]
 

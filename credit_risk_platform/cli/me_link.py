@@ -35,7 +35,7 @@ def link_of(settings: Settings, score_id: str, now: datetime) -> str:
 
     if not (settings.paths.warehouse / "catalog.sqlite").exists():
         raise CommandError(f"{settings.home} has no warehouse yet, so no application. Start with: crp demo --once")
-    warehouse = DuckLakeWarehouse(settings.paths.warehouse)
+    warehouse = DuckLakeWarehouse(settings.paths.warehouse, store=settings.object_store)
     try:
         if CustomerRecords(warehouse).find(score_id) is None:
             raise CommandError(f"no application has score {score_id!r}; take the score_id of gold.decisions in full")

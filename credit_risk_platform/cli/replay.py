@@ -74,12 +74,12 @@ def _replayer(settings: Settings) -> Iterator[Replayer]:
     if not (settings.paths.warehouse / "catalog.sqlite").exists():
         raise CommandError(f"{settings.home} has no warehouse yet, so no score to replay. Start with: crp demo --once")
     dbt = DbtWorkspace(settings.paths.dbt, settings.paths.warehouse, settings.environment())
-    warehouse = DuckLakeWarehouse(settings.paths.warehouse)
+    warehouse = DuckLakeWarehouse(settings.paths.warehouse, store=settings.object_store)
     try:
         if not warehouse.exists(LEDGER):
             raise CommandError(f"{settings.home} has no score ledger yet: crp score")
         sql = FeatureSql.from_manifest(dbt.manifest()).sql
         policies = PolicyBook(settings.policy_folder)
-        yield Replayer(ScoreLedger(warehouse), BundleStore(settings.paths.models), policies, sql)
+        yield Replayer(ScoreLedger(warehouse), BundleStore(settings.files("models")), policies, sql)
     finally:
         warehouse.close()

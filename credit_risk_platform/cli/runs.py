@@ -1,4 +1,4 @@
-"""Run a named job and follow it event by event. The run is a normal Dagster run: it is in the UI and in the history."""
+"""Run named jobs and follow them event by event. A run is a normal Dagster run: it is in the UI and in the history."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,6 +48,15 @@ class RunOutcome:
         return "\n".join(printed[raised[-1] :] if raised else printed[-5:])
 
 
+@dataclass(frozen=True)
+class Request:
+    """A job to run, or only some `assets` of it ("layer/name"). `partition` is one key or `first...last`."""
+
+    job: str
+    partition: str = ""
+    assets: Sequence[str] = ()
+
+
 def run_job(
     settings: Settings,
     job: str,
@@ -56,19 +65,25 @@ def run_job(
     partition: str = "",
     assets: Sequence[str] = (),
 ) -> RunOutcome:
-    """Run `job`, or only some `assets` of it ("layer/name"), in a process of its own.
+    """`run_jobs` for a single one."""
+    return run_jobs(settings, [Request(job, partition, assets)], listener)
 
-    `partition` is one key or `first...last`. `listener` gets each event as it happens. Ctrl-C ends the run and raises.
+
+def run_jobs(settings: Settings, requests: Sequence[Request], listener: Callable[[EventLogEntry], None]) -> RunOutcome:
+    """Run jobs one after the other, in a process of their own, as long as they succeed: how the last of them ended.
+
+    To load the graph costs a process some seconds, which jobs that follow each other need not pay twice. `listener`
+    gets each event as it happens. Ctrl-C ends the run that is under way and raises.
     """
     import dagster as dg
 
-    run_id = str(uuid.uuid4())
-    log = logs(settings) / f"run-{run_id}.log"
+    runs = {str(uuid.uuid4()): request for request in requests}
+    log = logs(settings) / f"run-{next(iter(runs))}.log"
     started = time.monotonic()
     # Opened before the process starts: two processes that create Dagster's tables at once would race.
     with dg.DagsterInstance.from_config(str(settings.paths.dagster)) as instance, log.open("wb") as output:
         worker = subprocess.Popen(
-            [sys.executable, "-m", "credit_risk_platform.cli.worker", job, run_id, partition, *assets],
+            [sys.executable, "-m", "credit_risk_platform.cli.worker", *worker_arguments(runs)],
             env=settings.environment(),
             cwd=PROJECT_ROOT,
             stdout=output,
@@ -76,24 +91,35 @@ def run_job(
             start_new_session=True,  # the terminal's Ctrl-C reaches us alone; we pass it on once
         )
         try:
-            for entry in _events(instance, run_id, worker):
-                listener(entry)
+            for run_id in runs:
+                for entry in _events(instance, run_id, worker):
+                    listener(entry)
+            worker.wait()
         except BaseException:
             _interrupt(worker)
             raise
         finally:
-            _settle(instance, run_id)
-    seconds = time.monotonic() - started
-    return RunOutcome(run_id, job, worker.returncode, seconds, log)
+            begun = [run_id for run_id in runs if _settle(instance, run_id)]
+    last = begun[-1] if begun else next(iter(runs))
+    return RunOutcome(last, runs[last].job, worker.returncode, time.monotonic() - started, log)
+
+
+def worker_arguments(runs: Mapping[str, Request]) -> list[str]:
+    """What `worker.py` is started with; run id -> its request."""
+    words: list[str] = []
+    for run_id, request in runs.items():
+        words += ["--", request.job, run_id, request.partition, *request.assets]
+    return words[1:]
 
 
 def _events(instance: DagsterInstance, run_id: str, worker: subprocess.Popen[bytes]) -> Iterator[EventLogEntry]:
-    """Events in order, until the worker has ended and its last event has been given out."""
+    """A run's events in order, until it, or the worker, has ended and its last event has been given out."""
     cursor: str | None = None
     ended = False
     while not ended:
         ended = worker.poll() is not None
-        if instance.has_run(run_id):
+        if run := instance.get_run_by_id(run_id):
+            ended = ended or run.is_finished
             page = instance.get_records_for_run(run_id, cursor=cursor)
             cursor = page.cursor
             yield from (record.event_log_entry for record in page.records)
@@ -111,8 +137,9 @@ def _interrupt(worker: subprocess.Popen[bytes]) -> None:
             worker.wait()
 
 
-def _settle(instance: DagsterInstance, run_id: str) -> None:
-    """A worker that was killed could not say so: leave no run that looks alive for ever."""
+def _settle(instance: DagsterInstance, run_id: str) -> bool:
+    """A worker that was killed could not say so: leave no run that looks alive for ever. False if it never began."""
     run = instance.get_run_by_id(run_id)
     if run is not None and not run.is_finished:
         instance.report_run_failed(run, "The run's process ended before the run did (killed, or out of memory).")
+    return run is not None

@@ -79,19 +79,24 @@ def develop(settings: Settings) -> int:
 
 def _start_mlflow(settings: Settings, servers: Servers) -> Server:
     from credit_risk_platform.adapters.registry import ModelRegistry
+    from credit_risk_platform.resources import mlflow_tracking_url
 
     url = f"http://{settings.host}:{settings.mlflow_port}"
+    registry = ModelRegistry(settings.paths.mlflow, url, tracking_url=mlflow_tracking_url(settings))
     return servers.start(
         "mlflow",
         *f"mlflow server --host {settings.host} --port {settings.mlflow_port} --workers 1".split(),
-        *("--backend-store-uri", ModelRegistry(settings.paths.mlflow, url).tracking_uri),
         url=url,
+        MLFLOW_BACKEND_STORE_URI=registry.tracking_uri,  # not as an option: process lists show those
         MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false",  # its job runner costs 1.1 GB, and we run nothing there
     )
 
 
 def start_reports(settings: Settings, servers: Servers) -> Server:
-    """The folder of drift reports as it is, which the assets' metadata links to; it may still be empty."""
+    """The reports as they lie there, which the assets' metadata links to; there may be none yet."""
+    if settings.object_store is not None:
+        place = (settings.host, str(settings.reports_port))
+        return servers.start("reports", "credit_risk_platform.cli.reports", *place, url=settings.reports_url)
     folder = settings.paths.reports
     folder.mkdir(parents=True, exist_ok=True)
     address = f"{settings.reports_port} --bind {settings.host}".split()

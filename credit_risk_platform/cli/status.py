@@ -67,7 +67,7 @@ def collect(settings: Settings) -> Status:
 def _champion(settings: Settings, role: str = "") -> dict[str, Any] | None:
     from credit_risk_platform.adapters.bundles import BundleStore
 
-    pointer = BundleStore(settings.paths.models, role).pointer()
+    pointer = BundleStore(settings.files("models"), role).pointer()
     if pointer is None:
         return None
     return {name: value for name, value in pointer.as_dict().items() if name != "history"}
@@ -78,10 +78,10 @@ def _retraining(settings: Settings) -> dict[str, Any] | None:
     from credit_risk_platform.adapters.bundles import BundleStore
     from credit_risk_platform.adapters.retraining_record import RetrainingRecord
 
-    last = RetrainingRecord(settings.paths.models).last()
+    last = RetrainingRecord(settings.files("models")).last()
     if last is None:
         return None
-    pointer = BundleStore(settings.paths.models).pointer()
+    pointer = BundleStore(settings.files("models")).pointer()
     cooldown = timedelta(days=settings.retrain_cooldown_days)
     return {
         "triggered_at": last.at.isoformat(timespec="seconds"),

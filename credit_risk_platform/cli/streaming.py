@@ -127,7 +127,7 @@ def _tell(settings: Settings, console: Console, since: float) -> None:
     from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
 
     seconds = time.time() - since
-    warehouse = DuckLakeWarehouse(settings.paths.warehouse)
+    warehouse = DuckLakeWarehouse(settings.paths.warehouse, store=settings.object_store)
     try:
         found = warehouse.query(_OUTCOMES, [TOPIC, datetime.fromtimestamp(since, UTC).replace(tzinfo=None)]).to_pylist()
     finally:

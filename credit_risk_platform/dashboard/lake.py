@@ -16,6 +16,7 @@ import duckdb
 import pyarrow as pa
 import streamlit as st
 
+from credit_risk_platform.adapters.object_store import ObjectStore
 from credit_risk_platform.adapters.warehouse.reader import LakeReader, LakeState, NoLakeError
 from credit_risk_platform.settings import Settings, current
 
@@ -69,7 +70,7 @@ def state() -> LakeState:
 def reader() -> LakeReader:
     """The connection of this home."""
     own = settings()
-    return _reader(own.paths.warehouse, own.duckdb_memory_limit, own.duckdb_threads)
+    return _reader(own.paths.warehouse, own.duckdb_memory_limit, own.duckdb_threads, own.object_store)
 
 
 def settings() -> Settings:
@@ -78,8 +79,8 @@ def settings() -> Settings:
 
 
 @st.cache_resource(show_spinner=False)
-def _reader(root: Path, memory_limit: str | None, threads: int | None) -> LakeReader:
-    return LakeReader(root, memory_limit=memory_limit, threads=threads)
+def _reader(root: Path, memory_limit: str | None, threads: int | None, store: ObjectStore | None) -> LakeReader:
+    return LakeReader(root, memory_limit=memory_limit, threads=threads, store=store)
 
 
 @st.cache_resource(show_spinner=False, max_entries=KEPT_RESULTS)

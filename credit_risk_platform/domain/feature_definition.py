@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
+ALTERNATIVE_TAG = "alt_data"
+"""What catalogues show of alternative data."""
+
 
 class Stage(StrEnum):
     """When a value exists, which decides what may use it."""
@@ -15,6 +18,8 @@ class Stage(StrEnum):
     MACRO = "macro"
     RESTRICTED = "restricted"
     OFFER = "offer"
+    ALTERNATIVE = "alternative"
+    """Known at the decision, from data that lenders do not usually have; in a model only where it is switched on."""
 
 
 class Policy(StrEnum):
@@ -37,7 +42,8 @@ class Feature:
     stage: Stage
     policy: Policy
     inputs: tuple[str, ...]
-    """Columns of `silver.int_applications`, of the loan-month panel or of the staged loan, or macro series ids."""
+    """Columns of `silver.int_applications`, of the loan-month panel, of the staged loan or of the bank transactions, or
+    macro series ids."""
     kind: Literal["numeric", "categorical"] = "numeric"
     owner: str = "team:risk-models"
     monotone: Literal[-1, 0, 1] = 0
@@ -49,4 +55,5 @@ class Feature:
     @property
     def documentation(self) -> str:
         """The sentence that dbt docs, Dagster and the data dictionary show."""
-        return f"{self.description} Formula: {self.formula}. Unit: {self.unit}. As of: {self.as_of_rule}."
+        tag = f" Tag: {ALTERNATIVE_TAG}." if self.stage is Stage.ALTERNATIVE else ""
+        return f"{self.description} Formula: {self.formula}. Unit: {self.unit}. As of: {self.as_of_rule}.{tag}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 from credit_risk_platform.domain.feature_application import INCOME, REQUEST
 from credit_risk_platform.domain.feature_behaviour import BEHAVIOUR
 from credit_risk_platform.domain.feature_bureau import BUREAU_FILE
+from credit_risk_platform.domain.feature_cashflow import CASHFLOW
 from credit_risk_platform.domain.feature_context import MACRO, OFFER, RESTRICTED
 from credit_risk_platform.domain.feature_definition import Feature, Policy, Stage
 from credit_risk_platform.domain.feature_revolving import REVOLVING
@@ -25,6 +26,7 @@ REGISTRY: tuple[Feature, ...] = (
     *BEHAVIOUR,
     *RESTRICTED,
     *OFFER,
+    *CASHFLOW,
 )
 
 MARTS: dict[str, tuple[Stage, ...]] = {
@@ -32,6 +34,7 @@ MARTS: dict[str, tuple[Stage, ...]] = {
     "behaviour_features": (Stage.BEHAVIOUR,),
     "restricted_attributes": (Stage.RESTRICTED,),
     "loan_offers": (Stage.OFFER,),
+    "cashflow_features": (Stage.ALTERNATIVE,),
 }
 """Gold mart -> the stages whose features are its columns, in registry order."""
 
@@ -41,9 +44,10 @@ def of_stages(*stages: Stage) -> tuple[Feature, ...]:
     return tuple(feature for feature in REGISTRY if feature.stage in stages)
 
 
-def model_features() -> tuple[Feature, ...]:
-    """What the application PD may use: known at the decision and cleared for models."""
-    return tuple(feature for feature in of_stages(Stage.APPLICATION) if feature.policy is Policy.MODEL)
+def model_features(*, alternative_data: bool = False) -> tuple[Feature, ...]:
+    """What the application PD may use: known at the decision, cleared for models; alternative data if it is on."""
+    stages = (Stage.APPLICATION, Stage.ALTERNATIVE) if alternative_data else (Stage.APPLICATION,)
+    return tuple(feature for feature in of_stages(*stages) if feature.policy is Policy.MODEL)
 
 
 def by_name(name: str) -> Feature:

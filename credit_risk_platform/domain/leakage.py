@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from credit_risk_platform.domain.contracts.bank_history import BANK_COLUMNS, BANK_TRANSACTIONS
 from credit_risk_platform.domain.contracts.column import Stage
 from credit_risk_platform.domain.contracts.feed_columns import MACRO_COLUMNS, REPAYMENT_COLUMNS
 from credit_risk_platform.domain.contracts.loan_columns import KEYS, LOAN_COLUMNS
@@ -55,7 +56,8 @@ class Finding:
 
 
 KNOWN_AT_DECISION = frozenset({Stage.CORE, Stage.ERA, Stage.BUREAU, Stage.EXTRA, Stage.MACRO})
-"""Macro counts as known: a figure's publication date says from when, and the marts join it by that date."""
+"""Macro counts as known: a figure's publication date says from when, and the marts join it by that date. So do bank
+transactions: the marts take those booked before the decision."""
 
 CLOCK = "decision_date"
 """The day every feature is as of. What it is made of is judged by `judge_clocks`, once, and not for every feature."""
@@ -153,7 +155,8 @@ def source_stages() -> dict[Column, Stage]:
     loans = {Column(source, column.name): column.stage for source in LOAN_SOURCES for column in LOAN_COLUMNS}
     repayments = {Column(REPAYMENTS, column.name): Stage.OUTCOME for column in REPAYMENT_COLUMNS}
     macro = {Column(MACRO_SERIES, column.name): column.stage for column in MACRO_COLUMNS}
-    return loans | repayments | macro
+    bank = {Column(BANK_TRANSACTIONS, column.name): column.stage for column in BANK_COLUMNS}
+    return loans | repayments | macro | bank
 
 
 def source_columns() -> dict[str, list[str]]:

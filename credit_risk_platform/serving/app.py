@@ -90,7 +90,10 @@ async def _alive(app: FastAPI, settings: Settings, metrics: ApiMetrics) -> Async
     """Parts and their loops for as long as the server runs; what waits is drained at the end."""
     # One thread unless told otherwise: writing the ledger must leave the other cores to those who wait for an answer.
     warehouse = DuckLakeWarehouse(
-        settings.paths.warehouse, memory_limit=settings.duckdb_memory_limit, threads=settings.duckdb_threads or 1
+        settings.paths.warehouse,
+        memory_limit=settings.duckdb_memory_limit,
+        threads=settings.duckdb_threads or 1,
+        store=settings.object_store,
     )
     parts = _parts(settings, warehouse, metrics)
     app.state.parts = parts
@@ -114,7 +117,7 @@ async def _alive(app: FastAPI, settings: Settings, metrics: ApiMetrics) -> Async
 
 
 def _parts(settings: Settings, warehouse: DuckLakeWarehouse, metrics: ApiMetrics) -> Parts:
-    bundles = BundleStore(settings.paths.models)
+    bundles = BundleStore(settings.files("models"))
     scorer = ApplicationScorer(warehouse, bundles, PolicyBook(settings.policy_folder), engines=THREADS)
     follower = Follower(scorer, ModelVersions(bundles), metrics)
     spool, pending = Spool(settings.paths.api / "spool", _stamp()), Pending()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from credit_risk_platform.adapters.application_scorer import ApplicationScorer
 from credit_risk_platform.adapters.bundles import BundleStore, Champion
+from credit_risk_platform.adapters.files import Place
 from credit_risk_platform.adapters.policies import PolicyBook
 from credit_risk_platform.adapters.tokens import load_token_key
 from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
@@ -116,9 +117,12 @@ def _python(value: Any) -> Any:
 
 @contextmanager
 def _scorer(settings: Settings, model: str | None) -> Iterator[ApplicationScorer]:
-    store = BundleStore(settings.paths.models) if model is None else _OneBundle(settings.paths.models, model)
+    store = BundleStore(settings.files("models")) if model is None else _OneBundle(settings.files("models"), model)
     warehouse = DuckLakeWarehouse(
-        settings.paths.warehouse, memory_limit=settings.duckdb_memory_limit, threads=settings.duckdb_threads
+        settings.paths.warehouse,
+        memory_limit=settings.duckdb_memory_limit,
+        threads=settings.duckdb_threads,
+        store=settings.object_store,
     )
     try:
         scorer = ApplicationScorer(warehouse, store, PolicyBook(settings.policy_folder))
@@ -131,7 +135,7 @@ def _scorer(settings: Settings, model: str | None) -> Iterator[ApplicationScorer
 class _OneBundle(BundleStore):
     """A store in which one bundle reigns, whoever is champion."""
 
-    def __init__(self, root: Path, sha: str) -> None:
+    def __init__(self, root: Place, sha: str) -> None:
         super().__init__(root)
         self.path(sha)  # refuses what is no SHA
         self._sha = sha

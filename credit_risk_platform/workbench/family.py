@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 
+from credit_risk_platform.adapters.feature_sql import also_read
 from credit_risk_platform.adapters.online_sql import intake_script
 from credit_risk_platform.adapters.training_table import TrainingTable
 from credit_risk_platform.domain.features import Policy, Stage, by_name
@@ -39,7 +40,8 @@ class Family:
     def sql(self, settings: Settings) -> tuple[str, str]:
         """(feature SQL, intake SQL), as dbt compiled them."""
         manifest = json.loads(settings.paths.dbt_manifest.read_bytes())
-        return self.feature_sql(manifest), intake_script(manifest, self.intake_model)
+        feature_sql = self.feature_sql(manifest)
+        return feature_sql, intake_script(manifest, self.intake_model, *also_read(feature_sql))
 
     def uncleared(self, names: Sequence[str]) -> list[str]:
         """One sentence per name that this kind of model may not use."""
@@ -56,7 +58,9 @@ class Family:
             feature = by_name(name)
         except KeyError:
             return f"{name} is not in the feature registry"
-        if feature.stage is self.stage and feature.policy is Policy.MODEL:
+        # Whether alternative data is an input is the setting's affair; no other kind of model may read it.
+        stages = (Stage.APPLICATION, Stage.ALTERNATIVE) if self.stage is Stage.APPLICATION else (self.stage,)
+        if feature.stage in stages and feature.policy is Policy.MODEL:
             return None
         return f"{name} is a {feature.stage} feature for {feature.policy}, not for the {self.kind} PD"
 

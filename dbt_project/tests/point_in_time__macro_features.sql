@@ -25,7 +25,7 @@ published as (
     qualify
         row_number() over (
             partition by decision_days.decision_date
-            order by observations.observation_date desc, observations.publication_date desc
+            order by observations.observation_date desc nulls last, observations.publication_date desc nulls last
         ) = 1
 
 )

@@ -12,6 +12,8 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from credit_risk_platform.adapters.code_version import code_hash, git_commit
@@ -28,7 +30,7 @@ from credit_risk_platform.adapters.ledger import (
     seal_of,
 )
 from credit_risk_platform.adapters.ledger_audit import verify
-from credit_risk_platform.adapters.ledger_writer import Written, write_scores
+from credit_risk_platform.adapters.ledger_writer import Tail, Written, append, hashed, held, write_scores
 from credit_risk_platform.adapters.warehouse.base import Select
 from credit_risk_platform.domain import provenance
 from tests.scoring_book import BANDS, DAY, Book, batches, crown, make_book, stamp, train, write_policies
@@ -189,6 +191,38 @@ def test_scores_that_differ_under_the_same_bundle_are_refused(book: Book) -> Non
         write_scores(book.warehouse, batches(nudged), DAY, stamp())
     assert book.warehouse.count(LEDGER) == 900
     assert content_version(book.warehouse, SCORES, DAY) == content_version(book.warehouse, LEDGER, DAY)
+
+
+def appended(book: Book, scores: pa.Table, tail: Tail, known: pa.Table | None = None) -> int:
+    """Rows that were new to the ledger."""
+    with book.warehouse.transaction({"scored": hashed(batches(scores), stamp())}) as transaction:
+        seal = append(transaction, stamp(), tail=tail, known=known)
+    return seal.rows if seal else 0
+
+
+def test_what_was_looked_up_beforehand_keeps_a_score_from_standing_twice(book: Book) -> None:
+    tail, few, more = Tail(), book.scores(loans=5), book.scores(loans=9)
+    assert appended(book, few, tail) == 5
+    known = held(book.warehouse, DAY, more["loan_id"])
+    assert known.num_rows == 5
+    assert appended(book, more, tail, known) == 4
+    assert appended(book, more, tail, held(book.warehouse, DAY, more["loan_id"])) == 0
+    assert held(book.warehouse, TOMORROW, more["loan_id"]).num_rows == 0
+    nudged = few.set_column(few.schema.get_field_index("pd"), "pd", pc.multiply(few["pd"], 0.99))
+    with pytest.raises(ScoreConflictError, match="the scoring code or the policy was changed"):
+        appended(book, nudged, tail, known)
+    assert len(ids(book)) == len(set(ids(book))) == 9
+    assert verify(book.warehouse).intact
+
+
+def test_what_was_looked_up_counts_no_more_once_another_has_written(book: Book) -> None:
+    tail, scores = Tail(), book.scores(loans=9)
+    appended(book, book.scores(loans=2), tail)
+    known = held(book.warehouse, DAY, scores["loan_id"])
+    write(book, loans=6)  # another process, meanwhile
+    assert appended(book, scores, tail, known) == 3
+    assert len(ids(book)) == len(set(ids(book))) == 9
+    assert verify(book.warehouse).intact
 
 
 def test_a_loan_that_comes_twice_is_refused_by_name(book: Book) -> None:

@@ -30,6 +30,15 @@ def log(registry: ModelRegistry, bundle: Path, **metrics: float) -> str:
     return registry.log_candidate("parent", found)
 
 
+def test_a_record_in_another_database_leaves_none_below_the_home(tmp_path, mlflow_template, bundle):
+    """As a deployment has it that keeps the record in PostgreSQL: only the artefacts are the home's."""
+    copy_mlflow(mlflow_template, tmp_path / "elsewhere")
+    url = f"sqlite:///{tmp_path / 'elsewhere' / 'mlflow.db'}"
+    registry = ModelRegistry(tmp_path / "home", "http://127.0.0.1:5000", tracking_url=url)
+    assert registry._client.get_run(log(registry, bundle)).info.status == "FINISHED"
+    assert not (tmp_path / "home" / "mlflow.db").exists()
+
+
 def test_a_run_holds_parameters_metrics_tags_its_parent_and_the_bundle_itself(registry, bundle):
     run_id = log(registry, bundle)
     run = registry._client.get_run(run_id)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,6 +58,27 @@ def test_who_works_alone_is_asked_nothing_twice(stream: StreamHome, asked: list[
     assert [take(stream, 5, seed=seed) for seed in (2, 3)] == [5, 5]
     assert asked == []
     assert (stream.one_row_each(), verify(stream.warehouse).intact) == (15, True)
+
+
+def test_an_application_asked_again_in_the_next_batch_has_one_line_in_the_ledger(
+    stream: StreamHome, asked: list[str]
+) -> None:
+    """Another message, the same loan, day and answers: what was looked up beside the scoring says so."""
+    take(stream, 3, seed=1)
+    events = sound(6, seed=2)
+    stream.send(events[:3])
+    stream.process(run_id="first")
+    asked.clear()
+    stream.send([replace(event, value=_as_another(event.value or b"")) for event in events])
+    report = stream.process(run_id="again")
+    assert asked.count("seal") == 0
+    assert (report.outcomes["scored"], report.rows["gold.score_ledger"]) == (6, 3)
+    assert stream.warehouse.count("gold.score_ledger") == 9
+    assert (stream.one_row_each(), verify(stream.warehouse).intact) == (12, True)
+
+
+def _as_another(value: bytes) -> bytes:
+    return json.dumps({**json.loads(value), "event_id": str(uuid.uuid4())}).encode()
 
 
 def test_any_commit_of_another_makes_it_ask_again(stream: StreamHome, asked: list[str]) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from credit_risk_platform.cli.demo import demo_settings
 from credit_risk_platform.cli.home import CommandError, open_home, prepare_home, remember
-from credit_risk_platform.settings import PortfolioSource
+from credit_risk_platform.settings import PROJECT_ROOT, PortfolioSource
 
 
 def test_a_home_remembers_which_book_it_was_made_from(tmp_path: Path) -> None:
@@ -20,6 +20,13 @@ def test_a_home_remembers_which_book_it_was_made_from(tmp_path: Path) -> None:
     reopened = open_home(tmp_path / "home")
     assert reopened.portfolio_source is PortfolioSource.LENDING_CLUB
     assert reopened.lending_club_path == book
+
+
+def test_a_home_keeps_dagster_s_books_where_it_is_told(tmp_path: Path) -> None:
+    """In containers: `crp` commands write to the PostgreSQL that the web server reads."""
+    chosen = PROJECT_ROOT / "deploy" / "dagster.yaml"
+    prepare_home(open_home(tmp_path, dagster_config=chosen))
+    assert (tmp_path / "dagster" / "dagster.yaml").read_bytes() == chosen.read_bytes()
 
 
 def test_the_environment_wins_over_what_a_home_remembers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

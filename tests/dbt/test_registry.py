@@ -27,6 +27,7 @@ KEYS = {
     "behaviour_features": ["loan_id", "observation_month"],
     "restricted_attributes": ["loan_id"],
     "loan_offers": ["loan_id"],
+    "cashflow_features": ["subject_token", "as_of_date"],
 }  # fmt: skip
 
 

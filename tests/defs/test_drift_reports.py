@@ -265,4 +265,4 @@ def test_the_psi_is_evidently_s_own_and_worked_by_hand(tmp_path: Path) -> None:
     assert found.columns[0].psi == pytest.approx(0.228217, abs=1e-6)
     assert b"<h2>Test &lt;home&gt;</h2>" in found.page
     written = evidently_reports.keep(tmp_path, "x", found.as_dict(), found.page)
-    assert written.read_bytes() == found.page
+    assert Path(written).read_bytes() == found.page

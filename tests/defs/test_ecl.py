@@ -240,7 +240,7 @@ def test_a_missing_model_of_then_is_named(book: EclBook) -> None:
     booked(book, MAY)
     sha = rows(book, MAY)["lgd_sha"][0].as_py()
     book.store.save("lgd", replace(LGD, mean=0.8))
-    (book.store.folder / f"{sha}.json").unlink()
+    (book.store.files.local / f"{sha}.json").unlink()
     with pytest.raises(NoModelError, match=f"No model {sha[:12]}"):
         booked(book, JUNE)
 

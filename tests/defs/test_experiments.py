@@ -51,7 +51,7 @@ def rival(book: Book) -> ModelBundle:
 @pytest.fixture
 def store(book: Book) -> ExperimentStore:
     found = ExperimentStore(book.bundles)
-    found.file.unlink(missing_ok=True)
+    found.bundles.files.remove("experiments.json")
     return found
 
 

@@ -141,7 +141,7 @@ def test_a_changed_model_file_is_not_used(book: Book, made: dg.ExecuteInProcessR
     store = ProvisioningStore(book.home / "models" / "provisioning")
     sha = store.sha("lgd")
     assert sha is not None
-    file = store.folder / f"{sha}.json"
+    file = store.files.local / f"{sha}.json"
     before = file.read_bytes()
     try:
         file.write_bytes(before.replace(b'"mean":0.9', b'"mean":0.1'))

@@ -56,6 +56,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Book]:
     book.close()
 
 
+def experiments_of(store: ExperimentStore) -> Path:
+    return store.bundles.root / "experiments.json"
+
+
 @pytest.fixture(scope="module")
 def rival(made: Book) -> ModelBundle:
     return replace(train(made, seed=30), intake_sql=INTAKE_SQL)
@@ -153,20 +157,20 @@ def _bundle_damaged(book: Book, rival: ModelBundle) -> None:
 
 
 def _file_damaged(book: Book, _: ModelBundle) -> None:
-    ExperimentStore(book.bundles).file.write_text("[{]")
+    experiments_of(ExperimentStore(book.bundles)).write_text("[{]")
 
 
 def _features_that_do_not_fit(book: Book, rival: ModelBundle) -> None:
     """Its feature SQL does not make what its model reads."""
     other = replace(rival, feature_sql=rival.feature_sql.replace("as dti", "as other"))
-    store = ExperimentStore(book.bundles)
-    store.file.write_text(store.file.read_text().replace(rival.sha256, book.bundles.put(other.to_bytes())))
+    file = experiments_of(ExperimentStore(book.bundles))
+    file.write_text(file.read_text().replace(rival.sha256, book.bundles.put(other.to_bytes())))
 
 
 def _without_background(book: Book, rival: ModelBundle) -> None:
     store = ExperimentStore(book.bundles)
     sha = book.bundles.put(replace(rival, background=None).to_bytes())
-    store.file.write_text(store.file.read_text().replace(rival.sha256, sha))
+    experiments_of(store).write_text(experiments_of(store).read_text().replace(rival.sha256, sha))
 
 
 def _promoted(book: Book, rival: ModelBundle) -> None:
@@ -271,4 +275,4 @@ def _write_one_without_bundle(book: Book, experiment: Experiment) -> None:
     """As somebody would who removes a bundle that an experiment uses."""
     store = ExperimentStore(book.bundles)
     store.start(replace(experiment, id="spring"))
-    store.file.write_text(store.file.read_text().replace(experiment.challenger_sha, "e" * 64))
+    experiments_of(store).write_text(experiments_of(store).read_text().replace(experiment.challenger_sha, "e" * 64))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,11 +10,11 @@ from pathlib import Path
 
 import duckdb
 
-from credit_risk_platform.adapters.landing.files import SourceFolder, write_file
+from credit_risk_platform.adapters.files import LocalFiles, Place, as_files
+from credit_risk_platform.adapters.landing.files import FolderBatches
 from credit_risk_platform.adapters.landing.layout import (
     EMPTY_BATCH,
     INCREMENTAL,
-    LOANS,
     REJECTS,
     SOURCES,
     SUPERSEDED,
@@ -23,30 +22,38 @@ from credit_risk_platform.adapters.landing.layout import (
     manifest_file,
 )
 from credit_risk_platform.adapters.landing.manifest import Delivery, Manifest, schema_fingerprint
+from credit_risk_platform.adapters.landing.objects import ObjectBatches
 from credit_risk_platform.adapters.landing.rejects import REJECT_COLUMNS
 from credit_risk_platform.adapters.landing.sql import literal
 from credit_risk_platform.domain.contracts.loan_columns import CONTRACT_VERSION
 
+_MARK = "schema.txt"
+
 
 class Batches:
-    """Receipts and folders of one source. Everything that writes happens within `locked`."""
+    """Receipts and files of one source. Everything that writes happens within `locked`."""
 
-    def __init__(self, bronze: Path, quarantine: Path, source: str) -> None:
+    def __init__(self, lake: Place, source: str) -> None:
         if source not in SOURCES:
             raise KeyError(f"{source} is not a source; the lake knows {', '.join(SOURCES)}")
         self.source, self.tables = source, SOURCES[source]
-        self.bronze, self.quarantine = SourceFolder(bronze, source), SourceFolder(quarantine, source)
+        root = as_files(lake)
+        bronze, quarantine = root.below("bronze"), root.below("quarantine")
+        self.held: FolderBatches | ObjectBatches = (
+            FolderBatches(bronze.local, quarantine.local, source)
+            if isinstance(root, LocalFiles)
+            else ObjectBatches(bronze, quarantine, source)
+        )
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """One landing per source at a time."""
-        with self.bronze.locked(), self.quarantine.locked():
+        """One landing per source at a time, in this home."""
+        with self.held.locked():
             yield
 
     def manifests(self, table: str) -> tuple[Manifest, ...]:
         """In the order they landed."""
-        files = self.bronze.path.glob(f"batch=*/{manifest_file(table)}")
-        found = (Manifest.read(file) for file in files if file.parent != self.bronze.batch(EMPTY_BATCH))
+        found = map(Manifest.from_json, self.held.receipts(manifest_file(table)))
         return tuple(sorted(found, key=lambda manifest: manifest.sequence))
 
     def sequence(self, batch: str) -> int:
@@ -69,48 +76,48 @@ class Batches:
     @contextmanager
     def preparing(self, batch: str) -> Iterator[tuple[Path, Path]]:
         """Two empty folders aside: one for the batch's files, one for scratch."""
-        with self.bronze.aside(batch) as prepared, self.bronze.aside(f"{batch}-scratch") as scratch:
-            yield prepared, scratch
+        with self.held.preparing(batch) as folders:
+            yield folders
 
     def commit(self, prepared: Path, rejects: Path, batch: str) -> None:
-        """Quarantine first, then the batch: the second rename is the moment the landing happens."""
-        with self.quarantine.aside(batch) as beside:
-            shutil.move(rejects, beside / REJECTS)
-            self.quarantine.commit(beside, batch)
-        self.bronze.commit(prepared, batch)
+        """Quarantine first, then the batch: the last step, a rename or a receipt, is the moment the landing happens."""
+        self.held.commit(prepared, rejects, batch)
 
     def ensure_empty(self) -> None:
         """Make, or renew after a change of contract, the batch that carries the columns. Waits for nobody otherwise."""
         fingerprint = schema_fingerprint(column for table in self.tables for column in TABLES[table])
-        mark = self.bronze.batch(EMPTY_BATCH) / "schema.txt"
-        if not mark.exists() or mark.read_text() != fingerprint:
+        mark = self.held.read(EMPTY_BATCH, _MARK)
+        if mark is None or mark.decode() != fingerprint:
             with self.locked():
-                self._write_empty(mark.name, fingerprint)
+                self._write_empty(fingerprint)
 
-    def _write_empty(self, mark: str, fingerprint: str) -> None:
+    def _write_empty(self, fingerprint: str) -> None:
         with self.preparing(EMPTY_BATCH) as (prepared, scratch), duckdb.connect() as connection:
             for table in self.tables:
                 columns = {column.name: column.type for column in TABLES[table]}
                 _write_empty(connection, prepared / f"{table}.parquet", columns)
             _write_empty(connection, prepared / f"{SUPERSEDED}.parquet", {"loan_id": "VARCHAR", "_batch": "VARCHAR"})
             _write_empty(connection, scratch / REJECTS, REJECT_COLUMNS)
-            (prepared / manifest_file(LOANS)).write_text(json.dumps({"batch": EMPTY_BATCH}))
-            (prepared / mark).write_text(fingerprint)
+            (prepared / self.held.leading).write_text(json.dumps({"batch": EMPTY_BATCH}))
+            (prepared / _MARK).write_text(fingerprint)
             self.commit(prepared, scratch / REJECTS, EMPTY_BATCH)
 
     def _receipt(self, batch: str, table: str) -> Manifest | None:
-        file = self.bronze.batch(batch) / manifest_file(table)
-        return Manifest.read(file) if file.exists() else None
+        found = self.held.read(batch, manifest_file(table))
+        return Manifest.from_json(found) if found is not None else None
 
     def _current_again(self, manifest: Manifest, delivery: Delivery) -> Manifest:
         """A book that comes back after another one counts again, from now on. Where files add up, nothing changes."""
         last = self.manifests(self.tables[0])[-1]
         if self.source in INCREMENTAL or last.batch == manifest.batch:
             return manifest
-        for table in self.tables:
-            if (receipt := self._receipt(manifest.batch, table)) is not None:
-                again = _landed_again(receipt, last.sequence + 1, delivery)
-                write_file(self.bronze.batch(manifest.batch) / manifest_file(table), again.to_json())
+        receipts = {table: self._receipt(manifest.batch, table) for table in self.tables}
+        again = {
+            manifest_file(table): _landed_again(receipt, last.sequence + 1, delivery).to_json()
+            for table, receipt in receipts.items()
+            if receipt is not None
+        }
+        self.held.rewrite(manifest.batch, again)
         return _landed_again(manifest, last.sequence + 1, delivery)
 
 

@@ -11,12 +11,14 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from credit_risk_platform.adapters.files import FileStore, Place, as_files
 from credit_risk_platform.adapters.landing.batches import Batches
 from credit_risk_platform.adapters.landing.layout import (
     INCREMENTAL,
@@ -32,9 +34,10 @@ from credit_risk_platform.adapters.landing.source import fingerprint
 from credit_risk_platform.adapters.landing.sql import literal
 from credit_risk_platform.adapters.landing.stage import PARQUET, Resources, StagedLoans, scratch_connection, stage_loans
 from credit_risk_platform.adapters.landing.tables import TableContract, land_rows
-from credit_risk_platform.adapters.landing.views import ViewKeeper, bronze_views, table_query
+from credit_risk_platform.adapters.landing.views import ViewKeeper, table_query
 from credit_risk_platform.adapters.tokens import TokenKey
 from credit_risk_platform.adapters.warehouse.base import Warehouse
+from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
 from credit_risk_platform.adapters.warehouse.lock import WriterLock
 from credit_risk_platform.domain.contracts.feed_columns import (
     MACRO_COLUMNS,
@@ -42,6 +45,9 @@ from credit_risk_platform.domain.contracts.feed_columns import (
     REPAYMENT_COLUMNS,
     REPAYMENT_KEY,
 )
+
+if TYPE_CHECKING:
+    from credit_risk_platform.adapters.snowflake_load import BronzeTables, TakesFiles
 
 SYNTHETIC_REPAYMENTS = TableContract("synthetic_repayments", REPAYMENT_COLUMNS, REPAYMENT_KEY)
 MACRO_SERIES = TableContract("macro_series", MACRO_COLUMNS, MACRO_KEY)
@@ -51,12 +57,13 @@ class BronzeLake:
     """Lands files below `root` and keeps the warehouse's bronze views in step. One landing per source at a time."""
 
     def __init__(
-        self, root: Path, warehouse: Warehouse, token_key: TokenKey, *, resources: Resources | None = None
+        self, root: Place, warehouse: Warehouse, token_key: TokenKey, *, resources: Resources | None = None
     ) -> None:
-        self.bronze, self.quarantine = root / "bronze", root / "quarantine"
+        self.files = as_files(root)
         self.token_key, self.resources = token_key, resources or Resources()
-        self._views_lock = WriterLock(self.bronze / "views.lock")
-        self._keeper = ViewKeeper(warehouse, self.bronze / "views.json")
+        beside = self.files.below("bronze").local  # of this home, as its catalog, which holds the views
+        self._views_lock = WriterLock(beside / "views.lock")
+        self._keeper = _keeper(warehouse, self.files, beside / "views.json")
 
     def land_loans(
         self,
@@ -94,6 +101,7 @@ class BronzeLake:
                     batches.preparing(delivery.batch) as (prepared, scratch),
                     scratch_connection(scratch, self.resources) as engine,
                 ):
+                    self.files.equip(engine)
                     staged = stage_loans(engine, file, scratch, today=today, key=self.token_key)
                     manifest = _write_loans(batches, staged, prepared, delivery, observed_through)
                     if repayments is not None:
@@ -142,19 +150,36 @@ class BronzeLake:
 
     def rejects(self, manifest: Manifest, limit: int = 20) -> pa.Table:
         """The first rejects of one landing, by row."""
-        file = self._batches(manifest.source).quarantine.batch(manifest.batch) / REJECTS
-        return pq.read_table(file, filters=pc.field("file") == manifest.file).slice(0, limit)
+        with self._batches(manifest.source).held.open(manifest.batch, REJECTS) as file:
+            return pq.read_table(file, filters=pc.field("file") == manifest.file).slice(0, limit)
+
+    def uri(self, source: str) -> str:
+        """Where the batches of a source lie."""
+        return self._batches(source).held.uri
 
     def ensure_views(self) -> None:
         """Make every bronze table readable in the warehouse, landed or not. Cheap when nothing changed."""
-        sources = [self._batches(source) for source in SOURCES]
-        for batches in sources:
-            batches.ensure_empty()
+        for source in SOURCES:
+            self._batches(source).ensure_empty()
         with self._views_lock.held():  # the state is read within, so that no older one overwrites a newer one
-            self._keeper.keep(bronze_views(self.bronze, self.quarantine, sources))
+            self._keeper.keep([self._batches(source) for source in SOURCES])
 
     def _batches(self, source: str) -> Batches:
-        return Batches(self.bronze, self.quarantine, source)
+        return Batches(self.files, source)
+
+
+def _keeper(warehouse: Warehouse, files: FileStore, memory: Path) -> ViewKeeper | BronzeTables:
+    """Views where the warehouse's engine reads the lake's files, tables that are loaded where it does not."""
+    from credit_risk_platform.adapters.snowflake_load import BronzeTables  # which reads this package
+
+    if isinstance(warehouse, DuckLakeWarehouse):
+        return ViewKeeper(warehouse, memory)
+    return BronzeTables(cast("TakesFiles", warehouse), files)
+
+
+def tidy(lake: Place, before: datetime) -> int:
+    """Remove what killed landings left in an object store before that moment (UTC); how many objects."""
+    return sum(Batches(lake, source).held.sweep(before) for source in SOURCES)
 
 
 def _write_loans(
@@ -178,9 +203,9 @@ def _write_loans(
 def _write_superseded(batches: Batches, engine: duckdb.DuckDBPyConnection, target: Path, batch: str) -> int:
     """List the rows of earlier files that this one states anew; a file read again keeps the list it had."""
     earlier = "select null::varchar as loan_id, null::varchar as _batch where false"
-    before = batches.bronze.batch(batch) / target.name
-    if before.exists():
-        earlier = f"select loan_id, _batch from read_parquet({literal(str(before))})"
+    before = batches.held.find(batch, target.name)
+    if before is not None:
+        earlier = f"select loan_id, _batch from read_parquet({literal(before)})"
     elif batches.source in INCREMENTAL and batches.manifests(LOANS):
         earlier = (
             f"select loan_id, _batch from ({table_query(batches, LOANS)}) "

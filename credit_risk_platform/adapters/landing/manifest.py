@@ -10,7 +10,6 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
-from pathlib import Path
 
 from credit_risk_platform.adapters.landing.layout import TABLES, dataset_name
 from credit_risk_platform.adapters.landing.stage import Counts
@@ -103,10 +102,10 @@ class Manifest:
         return json.dumps(stored, indent=2, sort_keys=True) + "\n"
 
     @classmethod
-    def read(cls, path: Path) -> Manifest:
-        """Keys that a later version may add are ignored."""
+    def from_json(cls, data: bytes) -> Manifest:
+        """Keys that a later version, or the store, may add are ignored."""
         known = {item.name for item in fields(cls)}
-        return cls(**{name: value for name, value in json.loads(path.read_bytes()).items() if name in known})
+        return cls(**{name: value for name, value in json.loads(data).items() if name in known})
 
 
 def receipt(delivery: Delivery, table: str, counts: Counts, columns: Sequence[Column], sequence: int) -> Manifest:

@@ -167,6 +167,13 @@ def column_problem(column: Column, today: date) -> str:
     return f"case {absent} when {limits} then {problem(name, wrong, raw)} end"
 
 
+def column_flaw(column: Column, today: date) -> str:
+    """Predicate: true where `column_problem` has something to say, at a tenth of its cost."""
+    blank = f" and raw_{column.name} is not null" if column.nullable else ""
+    limits = _outside(column, today)
+    return f"({column.name} is null{blank}{f' or {limits}' if limits else ''})"
+
+
 def _outside(column: Column, today: date) -> str | None:
     if column.kind.is_date:
         last = LATEST if column.may_be_future else today.isoformat()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from credit_risk_platform.adapters.landing.batches import Batches
@@ -24,15 +24,15 @@ from credit_risk_platform.adapters.landing.sql import literal
 from credit_risk_platform.adapters.warehouse.base import Warehouse
 
 
-def bronze_views(bronze: Path, quarantine: Path, sources: Iterable[Batches]) -> dict[str, str]:
+def bronze_views(sources: Sequence[Batches]) -> dict[str, str]:
     """View -> query, for every table of bronze, `bronze.landings` and `bronze.quarantine`."""
     views = {
         f"bronze.{dataset_name(batches.source, table)}": table_query(batches, table)
         for batches in sources
         for table in batches.tables
     }
-    landings = _landings(bronze)
-    return views | {"bronze.landings": landings, "bronze.quarantine": _quarantine(quarantine, landings)}
+    landings = _landings(sources)
+    return views | {"bronze.landings": landings, "bronze.quarantine": _quarantine(sources, landings)}
 
 
 def table_query(batches: Batches, table: str) -> str:
@@ -42,10 +42,10 @@ def table_query(batches: Batches, table: str) -> str:
     """
     columns = ", ".join(column.name for column in TABLES[table])
     if batches.source in INCREMENTAL:
-        every = batches.bronze.path / "batch=*"
+        landed, restated = (_parquet(*batches.held.every(f"{name}.parquet")) for name in (LOANS, SUPERSEDED))
         return (
-            f"select {columns} from (select * from {_parquet(every / f'{LOANS}.parquet')}) as landed "
-            f"anti join (select * from {_parquet(every / f'{SUPERSEDED}.parquet')}) as restated using (loan_id, _batch)"
+            f"select {columns} from (select * from {landed}) as landed "
+            f"anti join (select * from {restated}) as restated using (loan_id, _batch)"
         )
     return version_query(batches, table, batches.manifests(table))
 
@@ -57,25 +57,26 @@ def version_query(batches: Batches, table: str, landed: Sequence[Manifest]) -> s
     """
     columns = ", ".join(column.name for column in TABLES[table])
     counting = landed if batches.source in INCREMENTAL else landed[-1:]
-    folders = [batches.bronze.batch(batch) for batch in (EMPTY_BATCH, *(manifest.batch for manifest in counting))]
-    rows = f"select * from {_parquet(*(folder / f'{table}.parquet' for folder in folders))}"
+    ids = [EMPTY_BATCH, *(manifest.batch for manifest in counting)]
+    rows = f"select * from {_parquet(*(batches.held.location(batch, f'{table}.parquet') for batch in ids))}"
     if batches.source not in INCREMENTAL:
         return f"select {columns} from ({rows})"
-    restated = f"select * from {_parquet(*(folder / f'{SUPERSEDED}.parquet' for folder in folders))}"
+    restated = f"select * from {_parquet(*(batches.held.location(batch, f'{SUPERSEDED}.parquet') for batch in ids))}"
     return f"select {columns} from ({rows}) as landed anti join ({restated}) as restated using (loan_id, _batch)"
 
 
-def _landings(bronze: Path) -> str:
+def _landings(sources: Iterable[Batches]) -> str:
     columns = ", ".join(f"{name}: {literal(kind)}" for name, kind in SQL_COLUMNS.items())
-    files = literal(str(bronze / "*" / "batch=*" / "*manifest.json"))
+    files = ", ".join(literal(file) for batches in sources for file in batches.held.every_receipt())
     names = ", ".join(SQL_COLUMNS)
-    return f"select {names} from read_json({files}, columns = {{{columns}}}) where batch <> '{EMPTY_BATCH}'"
+    return f"select {names} from read_json([{files}], columns = {{{columns}}}) where batch <> '{EMPTY_BATCH}'"
 
 
-def _quarantine(quarantine: Path, landings: str) -> str:
+def _quarantine(sources: Iterable[Batches], landings: str) -> str:
     """Rejects of what has landed: a landing that was killed may leave some of a batch that never came."""
     names = ", ".join(f'"{name}"' for name in REJECT_COLUMNS)
-    files = _parquet(quarantine / "*" / "batch=*" / REJECTS, options=", filename = true")
+    every = (file for batches in sources for file in batches.held.every(REJECTS))
+    files = _parquet(*every, options=", filename = true")
     return (
         f"select source, batch, {names} from (select *, "
         "regexp_extract(filename, '([^/]+)/batch=[0-9a-f]+/[^/]+$', 1) as source, "
@@ -84,8 +85,8 @@ def _quarantine(quarantine: Path, landings: str) -> str:
     )
 
 
-def _parquet(*files: Path, options: str = "") -> str:
-    listed = ", ".join(literal(str(file)) for file in files)
+def _parquet(*files: str, options: str = "") -> str:
+    listed = ", ".join(map(literal, files))
     return f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false{options})"
 
 
@@ -95,8 +96,9 @@ class ViewKeeper:
     def __init__(self, warehouse: Warehouse, memory: Path) -> None:
         self.warehouse, self.memory = warehouse, memory
 
-    def keep(self, views: Mapping[str, str]) -> None:
+    def keep(self, sources: Sequence[Batches]) -> None:
         """One transaction for all that changed, so if one view is there, all are."""
+        views = bronze_views(sources)
         wanted = {view: hashlib.sha256(query.encode()).hexdigest() for view, query in views.items()}
         known = json.loads(self.memory.read_text()) if self.memory.exists() else {}
         if not self.warehouse.exists(next(iter(views))):  # another warehouse than the one we remember

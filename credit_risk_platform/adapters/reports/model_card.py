@@ -25,7 +25,7 @@ from credit_risk_platform.adapters.reports.section import (
 )
 from credit_risk_platform.adapters.warehouse.base import Warehouse
 from credit_risk_platform.domain.bundle import ModelBundle
-from credit_risk_platform.domain.features import by_name
+from credit_risk_platform.domain.features import Stage, by_name, of_stages
 
 KIND = "model_card"
 CHAMPION, TRAINING_SET, FAIR, BOARD = (
@@ -156,7 +156,16 @@ def _features(version: ModelVersion) -> Section:
     columns = [Column(name) for name in ("feature", "meaning", "unit", "as of", "policy status", "direction")]
     count = Figure("Inputs", len(rows), Unit.COUNT, CHAMPION)
     words = "Every input, with what it may be used for: 'model' is cleared for models, the other states are not."
-    return Section("features", "Inputs", words, figures=[count], tables=[Grid("Inputs", columns, rows, CHAMPION)])
+    tables = [Grid("Inputs", columns, rows, CHAMPION)]
+    return Section("features", "Inputs", words, figures=[count], notes=[_alternative_data(version)], tables=tables)
+
+
+def _alternative_data(version: ModelVersion) -> str:
+    known = {feature.name for feature in of_stages(Stage.ALTERNATIVE)}
+    read = [feature.name for feature in version.bundle.features if feature.name in known]
+    if read:
+        return f"Alternative data: the model reads cash-flow features of bank transactions ({', '.join(read)})."
+    return "Alternative data: none. Cash-flow features of bank transactions are switched off (CRP_ALTERNATIVE_DATA)."
 
 
 def _metrics(version: ModelVersion) -> Section:

@@ -10,11 +10,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
-from credit_risk_platform.adapters.atomic_file import write_atomically
+from credit_risk_platform.adapters.files import FileStore, Place, as_files
 from credit_risk_platform.adapters.reports.section import Unit, canonical, fingerprint, sources
 
 VERSIONS = "versions.json"
@@ -72,11 +71,11 @@ class Version:
 
 @dataclass(frozen=True)
 class Kept:
-    """What was written now. `restated`: this very making changed what an earlier one said of the same day."""
+    """What was written now, the page where. `restated`: this making changed what an earlier one said of the day."""
 
     version: Version
     data: dict[str, Any]
-    page: Path
+    page: str
     restated: bool
     earlier: Sequence[Version]
 
@@ -86,7 +85,7 @@ Page = Callable[[dict[str, Any], Version, Sequence[Version]], bytes]
 
 
 def keep(
-    folder: Path,
+    folder: Place,
     data: dict[str, Any],
     look_up: Callable[[Sequence[str]], Evidence],
     making: Making,
@@ -100,10 +99,11 @@ def keep(
     then named: what a table has forgotten is no restatement. Without `restates` a change is news, not a restatement:
     for a page that always shows the present.
     """
-    known = versions(folder)
+    files = as_files(folder)
+    known = versions(files)
     alike = [one for one in known if one.as_of == data["as_of"]] if restates else known
     before = alike[-1] if alike else None
-    data, carried = _carry_over(folder, data, before) if restates else (data, [])
+    data, carried = _carry_over(files, data, before) if restates else (data, [])
     evidence = look_up(_own(data, carried))
     if before is not None:
         evidence |= {source: before.evidence.get(source) for source in sources(data) if source not in evidence}
@@ -114,23 +114,23 @@ def keep(
         )
         known = [one for one in known if one is not before]
     else:
-        told = list(differences(_stored(folder, before), data)) if before and restates else []
+        told = list(differences(_stored(files, before), data)) if before and restates else []
         listed = [*told[:SHOWN], *([f"and {len(told) - SHOWN} more"] if len(told) > SHOWN else [])]
         replaced = before.sha256 if before and told else None
         version = Version(sha, data["as_of"], making, making, evidence, replaced, listed, carried)
         restated = bool(told)
     html = page(data, version, known)
-    write_atomically(folder / f"{version.name}.json", canonical(data))
-    write_atomically(folder / f"{version.name}.html", html)
-    write_atomically(folder / VERSIONS, canonical([one.as_dict() for one in (*known, version)]))
-    write_atomically(folder / INDEX, html)
-    return Kept(version, data, folder / INDEX, restated, known)
+    files.put_bytes(canonical(data), f"{version.name}.json")
+    files.put_bytes(html, f"{version.name}.html")
+    files.put_bytes(canonical([one.as_dict() for one in (*known, version)]), VERSIONS)
+    files.put_bytes(html, INDEX)
+    return Kept(version, data, files.location(INDEX), restated, known)
 
 
-def versions(folder: Path) -> list[Version]:
+def versions(folder: Place) -> list[Version]:
     """Every version on the shelf, the oldest first."""
-    file = folder / VERSIONS
-    return [Version.from_dict(one) for one in json.loads(file.read_bytes())] if file.exists() else []
+    stored = as_files(folder).read(VERSIONS)
+    return [Version.from_dict(one) for one in json.loads(stored)] if stored is not None else []
 
 
 def differences(then: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
@@ -168,11 +168,11 @@ def _told(values: Mapping[str, Any], place: str) -> str:
     return str(values[place]) if place in values else "not there"
 
 
-def _carry_over(folder: Path, data: dict[str, Any], before: Version | None) -> tuple[dict[str, Any], list[str]]:
+def _carry_over(files: FileStore, data: dict[str, Any], before: Version | None) -> tuple[dict[str, Any], list[str]]:
     """`data` with the sections it lacks from the version before, and their ids."""
     if before is None:
         return data, []
-    kept = {section["id"]: section for section in _stored(folder, before)["sections"] if not section["missing"]}
+    kept = {section["id"]: section for section in _stored(files, before)["sections"] if not section["missing"]}
     carried = [one["id"] for one in data["sections"] if one["missing"] and one["id"] in kept]
     whole = [kept[one["id"]] if one["id"] in carried else one for one in data["sections"]]
     return {**data, "sections": whole}, carried
@@ -182,6 +182,7 @@ def _own(data: dict[str, Any], carried: Sequence[str]) -> list[str]:
     return sources({"sections": [one for one in data["sections"] if one["id"] not in carried]})
 
 
-def _stored(folder: Path, version: Version) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / f"{version.name}.json").read_bytes())
+def _stored(files: FileStore, version: Version) -> dict[str, Any]:
+    with files.open(f"{version.name}.json") as file:
+        found: dict[str, Any] = json.load(file)
     return found

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 
 import pyarrow as pa
 
@@ -38,8 +40,10 @@ class ApplicationScoring:
         if not accepted.num_rows:
             return Prepared(traced=_NOTHING)
         self.scorer.refresh()
-        one = self.scorer.snapshot()
-        scored = _with_message(one.score(accepted, context.now.date()), accepted)
+        one, day = self.scorer.snapshot(), context.now.date()
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="held") as beside:
+            held = beside.submit(self._held, accepted, day)
+            scored = _with_message(one.score(accepted, day), accepted)
         staged = {
             "scored_messages": ledger_writer.hashed(scored.to_batches(), context.stamp, STREAM_SCHEMA),
             "scored": Select(_ONE_PER_SCORE),
@@ -47,13 +51,21 @@ class ApplicationScoring:
         return Prepared(
             traced=Select(_TRACED),
             staged=staged | {"asked": accepted.select(["partition", "offset", "kafka_time", "event_id", "event_time"])},
-            write=lambda transaction: _write(transaction, context, self.ledger_tail),
+            write=lambda transaction: _write(transaction, context, self.ledger_tail, held.result()),
             bundle_sha=one.scorer.bundle.sha256,
         )
 
+    def _held(self, accepted: pa.Table, day: date) -> pa.Table | None:
+        """What the ledger says of these loans, looked up while their scores are computed."""
+        if not self.ledger_tail.written:
+            return None
+        return ledger_writer.held(self.scorer.warehouse, day, accepted["loan_id"])
 
-def _write(transaction: Transaction, context: BatchContext, tail: ledger_writer.Tail) -> Mapping[str, int]:
-    seal = ledger_writer.append(transaction, context.stamp, STREAM_SCHEMA, tail)
+
+def _write(
+    transaction: Transaction, context: BatchContext, tail: ledger_writer.Tail, held: pa.Table | None
+) -> Mapping[str, int]:
+    seal = ledger_writer.append(transaction, context.stamp, STREAM_SCHEMA, tail, held)
     columns = ", ".join(SCORE_COLUMNS)
     rows = transaction.append(
         SCORES,

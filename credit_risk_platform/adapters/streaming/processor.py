@@ -31,6 +31,7 @@ from credit_risk_platform.adapters.streaming.dead_letters import DeadLetterTopic
 from credit_risk_platform.adapters.streaming.intake import Intake, Judged
 from credit_risk_platform.adapters.streaming.log import TopicLog
 from credit_risk_platform.adapters.streaming.ranges import halves, reaching_back, split
+from credit_risk_platform.adapters.streaming.repeats import known_events, without_repeats
 from credit_risk_platform.adapters.streaming.report import Lag, Part, report
 from credit_risk_platform.adapters.warehouse.base import Warehouse
 from credit_risk_platform.domain.contracts.reasons import Reason
@@ -168,10 +169,12 @@ class Processor:
         now: datetime,
         fault: Exception | None = None,
     ) -> Part:
-        judged = self.intake.judge(records, now.date())
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="repeats") as beside:
+            known = beside.submit(self._known, records, topic_id)
+            judged = self.intake.judge(records, now.date())
         if fault is not None:
             judged = self._blame(records, judged, fault)
-        fresh, repeated = self._without_repeats(judged.accepted)
+        fresh, repeated = without_repeats(judged.accepted, known.result())
         prepared = self.handler.prepare(fresh, BatchContext(stamp, now))
         dead = judged.dead
         if prepared.refused is not None and prepared.refused.num_rows:
@@ -200,25 +203,11 @@ class Processor:
         dead = self.intake.refuse(records, pa.Table.from_pylist([refused], REFUSED_SCHEMA))
         return Judged(judged.accepted.slice(0, 0), dead)
 
-    def _without_repeats(self, accepted: pa.Table) -> tuple[pa.Table, pa.Table]:
-        """(events seen for the first time, events the sink or an earlier message of this batch holds)."""
+    def _known(self, records: pa.Table, topic_id: str) -> pa.Array:
         table = self.handler.contract.raw_table
-        known = "select 1 where false"
-        if self._held.get(self.log.topic_id()) or self.warehouse.exists(table):  # who holds a batch holds this table
-            known = f"select 1 from {table} as old where old.event_id = new.event_id"
-        with self.warehouse.workspace() as workspace:
-            workspace.stage("new_events", accepted.select(["partition", "offset", "kafka_time", "event_id"]))
-            places = workspace.query(
-                f"""
-                select "partition", "offset" from (
-                    select *, row_number() over (
-                        partition by event_id order by kafka_time, "partition", "offset"
-                    ) as nth
-                    from new_events as new
-                ) as new where nth > 1 or exists ({known})
-                """
-            )
-        return _without(accepted, places), _only(accepted, places)
+        if self._held.get(topic_id) or self.warehouse.exists(table):  # who holds a batch holds this table
+            return known_events(self.warehouse, table, records)
+        return pa.nulls(0, pa.string())
 
     def _send_again(self, records: pa.Table, done: Sequence[OffsetRange], topic_id: str) -> None:
         """A run may have died between its transaction and its dead letters: what the sink holds is sent once more."""
@@ -240,19 +229,9 @@ def _within(records: pa.Table, ranges: Sequence[OffsetRange]) -> pa.Table:
 
 
 def _without(rows: pa.Table, places: pa.Table) -> pa.Table:
-    return _joined(rows, places, "left anti")
-
-
-def _only(rows: pa.Table, places: pa.Table) -> pa.Table:
-    return _joined(rows, places, "left semi")
-
-
-def _joined(rows: pa.Table, places: pa.Table, how: str) -> pa.Table:
     keys = ["partition", "offset"]
-    if not places.num_rows:
-        return rows if how == "left anti" else rows.slice(0, 0)
     given = pa.table({name: places[name].cast(rows.schema.field(name).type) for name in keys})
-    return rows.join(given, keys=keys, join_type=how).sort_by([(key, "ascending") for key in keys])
+    return rows.join(given, keys=keys, join_type="left anti").sort_by([(key, "ascending") for key in keys])
 
 
 def _traced(rows: pa.Table, outcome: Outcome | None) -> pa.Table:

@@ -2,6 +2,18 @@
 
 Table names are `schema.table`. Parameters are bound (`?`), never pasted into SQL. Every write is one transaction
 and replaces one key range, one key set or one batch, so running twice equals running once.
+
+Statements are DuckDB's on every engine; Snowflake's adapter translates them, and refuses by name what it cannot say.
+What differs there, because Snowflake commits at each DDL statement and reads what is committed by then:
+
+- A table that a write makes, or a column that it adds, is there (empty, null) before the transaction ends, and stays
+  when it fails. A table that `replace_table` gives other columns takes its new shape right after the commit.
+- A view is made right after the commit.
+- A workspace, and the queries of a transaction, see what others commit meanwhile, statement by statement.
+- The number of a state moves with the writes through this seam, not with dbt's; a state of the past cannot be read.
+- Whole numbers come back with 64 bits, or as decimals where they do not fit; lists and structs with doubles as their
+  numbers. A list with a double that JSON cannot keep (not a number, below 1e-20) is refused.
+- A writer that is killed holds the writers' lock until Snowflake finds its session gone, up to five minutes.
 """
 
 from __future__ import annotations
@@ -126,7 +138,10 @@ class Warehouse(Writer, Protocol):
     def exists(self, table: str) -> bool: ...
 
     def columns(self, table: str) -> dict[str, str]:
-        """Column name -> engine type, in table order; raises `KeyError` when there is no such table."""
+        """Column name -> type in DuckDB's words, in table order; raises `KeyError` when there is no such table.
+
+        An engine that has one type for whole numbers calls them BIGINT, and nested values JSON.
+        """
         ...
 
     def count(self, table: str) -> int: ...

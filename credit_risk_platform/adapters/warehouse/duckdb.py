@@ -19,9 +19,11 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from credit_risk_platform.adapters.object_store import ObjectStore, open_files
 from credit_risk_platform.adapters.warehouse.base import Rows, Staged
 from credit_risk_platform.adapters.warehouse.duckdb_writer import DuckLakeTransaction
 from credit_risk_platform.adapters.warehouse.extensions import extension_directory
+from credit_risk_platform.adapters.warehouse.lake_secret import LakeSecret
 from credit_risk_platform.adapters.warehouse.lock import WriterLock
 
 CATALOG = "lake"
@@ -43,8 +45,17 @@ class LakeSession:
     Who opens it, and how the lake is attached, is said by those who inherit (`_attached`).
     """
 
-    def __init__(self, root: Path, *, memory_limit: str | None = None, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        memory_limit: str | None = None,
+        threads: int | None = None,
+        store: ObjectStore | None = None,
+    ) -> None:
         self.root = root
+        self.store = store
+        self._secret = LakeSecret(store) if store else None
         self.catalog_file = root / "catalog.sqlite"
         self.memory_limit = memory_limit
         self.threads = threads
@@ -73,12 +84,9 @@ class LakeSession:
 
     @contextmanager
     def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        cursor = self._open().cursor()
-        try:
+        with self._open().cursor() as cursor:
             cursor.execute(f"use {CATALOG}")
             yield cursor
-        finally:
-            cursor.close()
 
     def _open(self) -> duckdb.DuckDBPyConnection:
         with self._opening:
@@ -88,6 +96,8 @@ class LakeSession:
                 self._keepalive = sqlite3.connect(self.catalog_file, check_same_thread=False)
                 self._keepalive.execute("select count(*) from ducklake_snapshot").fetchone()
                 self._connection = connection
+            elif self._secret is not None:
+                self._secret.renew(self._connection)
             return self._connection
 
     def _attached(self) -> duckdb.DuckDBPyConnection:
@@ -106,15 +116,27 @@ class LakeSession:
             config["threads"] = self.threads
         connection = duckdb.connect(config=config)
         connection.execute("set timezone = 'UTC'")
+        if self._secret is not None:
+            self._secret.open(connection)
         return connection
 
 
 class DuckLakeWarehouse(LakeSession):
-    """Implements `Warehouse` on a local directory. Safe to share between threads; open one per process."""
+    """Implements `Warehouse`. Catalog and writer lock lie in `root`, a local directory; the data too unless `store`.
 
-    def __init__(self, root: Path, *, memory_limit: str | None = None, threads: int | None = None) -> None:
-        super().__init__(root, memory_limit=memory_limit, threads=threads)
-        self.data_path = root / "data"
+    Safe to share between threads; open one per process.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        memory_limit: str | None = None,
+        threads: int | None = None,
+        store: ObjectStore | None = None,
+    ) -> None:
+        super().__init__(root, memory_limit=memory_limit, threads=threads, store=store)
+        self.data = open_files(store, root / "data", "warehouse/data")
         self.lock = WriterLock(root / "writer.lock")
 
     # ---------------------------------------------------------------- reading
@@ -138,12 +160,12 @@ class DuckLakeWarehouse(LakeSession):
 
     @contextmanager
     def workspace(self) -> Iterator[DuckLakeTransaction]:
-        with self._cursor() as cursor, _all_or_nothing(cursor):
+        with self._open().cursor() as cursor, _all_or_nothing(cursor):
             yield DuckLakeTransaction(cursor)
 
     @contextmanager
     def transaction(self, staged: Mapping[str, Staged] | None = None) -> Iterator[DuckLakeTransaction]:
-        with self._cursor() as cursor:
+        with self._open().cursor() as cursor:
             transaction = DuckLakeTransaction(cursor)
             with _all_or_nothing(cursor):  # not each statement for itself: each would look the whole catalog up
                 for name, rows in (staged or {}).items():
@@ -200,8 +222,8 @@ class DuckLakeWarehouse(LakeSession):
             cursor.execute(merge, [name, schema])
 
     def _files(self) -> int:
-        """Parquet files in the data folder, those of old snapshots included."""
-        return sum(1 for _ in self.data_path.rglob("*.parquet"))
+        """Parquet files of the data, those of old snapshots included."""
+        return sum(name.endswith(".parquet") for name in self.data.names())
 
     def publish(self, target: Path, tables: Sequence[str]) -> None:
         """Write a plain single-file DuckDB copy for tools without DuckLake: built aside, renamed over.
@@ -224,20 +246,20 @@ class DuckLakeWarehouse(LakeSession):
     # ---------------------------------------------------------------- inside
 
     def _attached(self) -> duckdb.DuckDBPyConnection:
-        self.data_path.mkdir(parents=True, exist_ok=True)
+        self.data.local.mkdir(parents=True, exist_ok=True)
         connection = self._engine()
         if _initialised(self.catalog_file):
-            _attach(connection, self.root)  # no lock: opening a lake to read must not wait for a writer
+            _attach(connection, self.root, self.store)  # no lock: opening a lake to read must not wait for a writer
         else:
             with self.lock.held():
-                _attach(connection, self.root)
+                _attach(connection, self.root, self.store)
                 _initialise(connection)
         return connection
 
 
 @contextmanager
 def _all_or_nothing(cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    cursor.execute("begin")
+    cursor.execute(f"begin; use {CATALOG}")  # within it: for itself it would look the catalog up once more
     try:
         yield
     except BaseException:
@@ -246,9 +268,13 @@ def _all_or_nothing(cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
     cursor.execute("commit")
 
 
-def attach_sql(root: Path, *, read_only: bool = False) -> str:
-    """The statement with which any DuckDB client joins the lake; what the README hands to analysts."""
-    options = f"DATA_PATH {_quoted(root / 'data')}, META_JOURNAL_MODE 'WAL', META_BUSY_TIMEOUT 30000"
+def attach_sql(root: Path, *, read_only: bool = False, store: ObjectStore | None = None) -> str:
+    """The statement with which any DuckDB client joins the lake; what the README hands to analysts.
+
+    Where the data lie in an object store, the client brings a secret for it.
+    """
+    data = store.warehouse_data if store else root / "data"
+    options = f"DATA_PATH {_quoted(data)}, META_JOURNAL_MODE 'WAL', META_BUSY_TIMEOUT 30000"
     catalog = _quoted(f"ducklake:sqlite:{root / 'catalog.sqlite'}")
     return f"ATTACH {catalog} AS {CATALOG} ({options}{', READ_ONLY' if read_only else ''})"
 
@@ -257,8 +283,8 @@ def _quoted(text: object) -> str:
     return "'" + str(text).replace("'", "''") + "'"
 
 
-def _attach(connection: duckdb.DuckDBPyConnection, root: Path) -> None:
-    connection.execute(attach_sql(root))
+def _attach(connection: duckdb.DuckDBPyConnection, root: Path, store: ObjectStore | None) -> None:
+    connection.execute(attach_sql(root, store=store))
     connection.execute("set ducklake_default_data_inlining_row_limit = 0")
 
 

@@ -51,7 +51,7 @@ class LakeReader(LakeSession):
         if not self.catalog_file.exists():
             raise NoLakeError(f"{self.root} holds no lake yet. Make one: crp demo --once --home {self.root.parent}")
         connection = self._engine()
-        connection.execute(attach_sql(self.root, read_only=True))
+        connection.execute(attach_sql(self.root, read_only=True, store=self.store))
         return connection
 
 

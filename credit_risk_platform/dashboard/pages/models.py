@@ -73,8 +73,8 @@ def _identity() -> None:
 
 def _champion() -> dict[str, Any] | None:
     """The promotion record beside the bundles, as it is written; `None` before the first promotion."""
-    pointer = lake.settings().paths.models / "champion.json"
-    return json.loads(pointer.read_text()) if pointer.exists() else None
+    stored = lake.settings().files("models").read("champion.json")
+    return json.loads(stored) if stored is not None else None
 
 
 def _calibration(filters: Filters) -> None:

@@ -53,8 +53,8 @@ def archive_daily(
     warehouse: dg.ResourceParam[DuckLakeWarehouse],
 ) -> dg.MaterializeResult:
     day = dt.date.fromisoformat(context.partition_key)
-    store = ArchiveStore(settings.paths.archive)
-    reports = settings.paths.reports / "drift" / day.isoformat()
+    store = ArchiveStore(settings.files("archive"))
+    reports = settings.files("reports").below(f"drift/{day.isoformat()}")
     now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
     try:
         archived = archive.archive_day(warehouse, store, reports, day, run_id=context.run.run_id, now=now)

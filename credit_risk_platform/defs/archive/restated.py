@@ -54,7 +54,7 @@ def build_restatement_diff(settings: Settings) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[DuckLakeWarehouse]
     ) -> dg.MaterializeResult:
         restatements.ensure(warehouse)
-        lake = settings.paths.lake
+        lake = settings.files("lake")
         found = restatements.restatements(lake)
         latest = {one.dataset: one for one in found}
         built = _built(context.instance, warehouse)

@@ -169,7 +169,7 @@ def platform_health(
     alert_book: dg.ResourceParam[AlertBook],
 ) -> dg.MaterializeResult:
     now, paths = _now(), settings.paths
-    home = page.Home(paths.home, (paths.lake, paths.warehouse), paths.models, _api_url(settings))
+    home = page.Home(paths.home, (paths.lake, paths.warehouse), settings.files("models"), _api_url(settings))
     found = page.areas(warehouse, home, alert_book.open_incidents(), now)
     page.keep(warehouse, found, now)
     told = [(area.name, str(area.state), area.finding) for area in found]

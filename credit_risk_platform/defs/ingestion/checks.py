@@ -107,7 +107,7 @@ def _landing_errors(landed: Landed) -> dg.AssetCheckResult:
 
 def _schema_contract(landed: Landed) -> dg.AssetCheckResult:
     found = landed.warehouse.columns(landed.table)
-    differing = [column for column in landed.columns if found.get(column.name) != column.type]
+    differing = [column for column in landed.columns if not _holds(found.get(column.name), column.type)]
     wrong = [f"{column.name} is {found.get(column.name, 'missing')}, not {column.type}" for column in differing]
     new = sorted({name for manifest in landed.manifests for name in manifest.unknown_columns})
     return _result(
@@ -122,6 +122,11 @@ def _schema_contract(landed: Landed) -> dg.AssetCheckResult:
             else "Nothing to do."
         ),
     )  # fmt: skip
+
+
+def _holds(found: str | None, wanted: str) -> bool:
+    # Snowflake has one type for whole numbers of any size.
+    return found == wanted or (found, wanted) == ("BIGINT", "INTEGER")
 
 
 def _reconciliation(landed: Landed) -> dg.AssetCheckResult:

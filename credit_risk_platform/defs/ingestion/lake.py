@@ -12,4 +12,4 @@ def open_lake(settings: Settings, warehouse: DuckLakeWarehouse) -> BronzeLake:
     key = load_token_key(settings.paths.secrets, secret.get_secret_value() if secret is not None else None)
     limits = {"memory_limit": settings.duckdb_memory_limit} if settings.duckdb_memory_limit else {}
     resources = Resources(threads=settings.duckdb_threads, **limits)
-    return BronzeLake(settings.paths.lake, warehouse, key, resources=resources)
+    return BronzeLake(settings.files("lake"), warehouse, key, resources=resources)

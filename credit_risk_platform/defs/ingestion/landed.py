@@ -104,7 +104,7 @@ def materialised(
         metadata={
             **table_metadata(warehouse, table.name, table.columns, table.preview, table.id_columns),
             **landing_metadata(lake, counting, latest),
-            "dagster/uri": (lake.bronze / table.source).as_uri(),
+            "dagster/uri": lake.uri(table.source),
             **metadata,
         },
         check_results=list(checks.results(landed, skip=refused)),

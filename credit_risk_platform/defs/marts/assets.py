@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import dbt_assets
 
-from credit_risk_platform.adapters import markdown, outside_tables
+from credit_risk_platform.adapters import bank_history, markdown, outside_tables
 from credit_risk_platform.adapters.column_lineage import ColumnLineage, LineageError
 from credit_risk_platform.adapters.dbt_project import DbtWorkspace
 from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
@@ -38,7 +38,7 @@ def mart_assets(workspace: DbtWorkspace, manifest: Mapping[str, Any]) -> dg.Asse
     # One build at a time: two would swap the same tables under each other.
     @dbt_assets(manifest=manifest, dagster_dbt_translator=translator, name="marts", pool="dbt", exclude=AFTER_SCORING)
     def marts(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[DuckLakeWarehouse]) -> Iterator[Any]:
-        warehouse.snapshot()  # dbt joins a lake that exists
+        bank_history.ensure(warehouse)  # and so there is a lake, which dbt joins
         yield from _build(context, workspace, manifest, translator, warehouse)
 
     return marts
@@ -116,7 +116,7 @@ def published_marts(manifest: Mapping[str, Any]) -> dg.AssetsDefinition:
                 "size_mb": settings.paths.published_marts.stat().st_size / 1e6,
                 "tables": dg.MetadataValue.md(listed),
                 "how_to_connect": dg.MetadataValue.md(
-                    how_to_connect(settings.paths.warehouse, settings.paths.published_marts)
+                    how_to_connect(settings.paths.warehouse, settings.paths.published_marts, settings.object_store)
                 ),
             }
         )

@@ -11,7 +11,7 @@ import dagster as dg
 from credit_risk_platform.adapters import markdown
 from credit_risk_platform.adapters.column_lineage import LineageError
 from credit_risk_platform.adapters.dbt_project import DbtWorkspace
-from credit_risk_platform.adapters.feature_sql import APPLICATIONS, MACRO, FeatureSql
+from credit_risk_platform.adapters.feature_sql import APPLICATIONS, CASHFLOW, MACRO, FeatureSql, also_read
 from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
 from credit_risk_platform.catalog import Gold
 from credit_risk_platform.defs.marts.leakage import audit
@@ -85,7 +85,8 @@ def online_offline_parity(warehouse: DuckLakeWarehouse, manifest: Mapping[str, A
     stored = warehouse.query(_ROWS_OF.format(_MART), [sample])
     applications = warehouse.query(_ROWS_OF.format(APPLICATIONS), [sample])
     feature_sql = FeatureSql.from_manifest(manifest)
-    computed = feature_sql.compute(applications, warehouse.query(f"select * from {MACRO}"))
+    cashflow = warehouse.query(f"select * from {CASHFLOW}") if also_read(feature_sql.sql) else None
+    computed = feature_sql.compute(applications, warehouse.query(f"select * from {MACRO}"), cashflow)
     found = differences(stored, computed, "loan_id")
     return dg.AssetCheckResult(
         check_name="online_offline_parity",

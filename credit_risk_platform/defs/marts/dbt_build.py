@@ -4,6 +4,7 @@
 every event back until dbt has ended. We start the same invocation ourselves: own environment, no adapter, live events.
 """
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
@@ -40,7 +41,7 @@ def build(
     folder = workspace.run_folder(context.run.run_id)
     invocation = DbtCliInvocation.run(
         args=[*DBT, *BUILD, *run.selection_args],
-        env=_environment(workspace, os.fspath(folder), run.indirect_selection),
+        env=_environment(workspace, os.fspath(folder), run.indirect_selection, context.run.run_id),
         manifest=run.manifest,
         dagster_dbt_translator=run.dagster_dbt_translator,
         project_dir=workspace.source,
@@ -56,7 +57,7 @@ def build(
         workspace.keep_parsed(folder)
 
 
-def _environment(workspace: DbtWorkspace, target: str, indirect_selection: str | None) -> dict[str, str]:
+def _environment(workspace: DbtWorkspace, target: str, indirect_selection: str | None, run_id: str) -> dict[str, str]:
     return {
         **workspace.process_environment(),
         "DAGSTER_DBT_CLI": "true",
@@ -64,5 +65,7 @@ def _environment(workspace: DbtWorkspace, target: str, indirect_selection: str |
         "DBT_LOG_FORMAT": "json",
         "DBT_TARGET_PATH": target,
         "DBT_LOG_PATH": target,
+        # In Snowflake's query history and bill: which run asked.
+        "CRP_SNOWFLAKE_QUERY_TAG": json.dumps({"run_id": run_id}),
         **({DBT_INDIRECT_SELECTION_ENV: indirect_selection} if indirect_selection else {}),
     }

@@ -6,7 +6,7 @@ from typing import Any
 from credit_risk_platform.adapters import outside_tables
 from credit_risk_platform.adapters.column_lineage import ColumnLineage, read_lineage
 from credit_risk_platform.adapters.dbt_project import DbtWorkspace
-from credit_risk_platform.domain.features import MARTS, of_stages
+from credit_risk_platform.domain.features import MARTS, Stage, of_stages
 from credit_risk_platform.domain.leakage import (
     CLOCK,
     Column,
@@ -41,11 +41,14 @@ def audit(
     relation = f"gold.{MART}"
     built = list(lineage.columns(relation))
     features = [name for name in built if name not in KEYS]
+    # Alternative data is in the mart where it is switched on.
+    registered = [feature.name for feature in of_stages(*MARTS[MART])]
+    registered += [feature.name for feature in of_stages(Stage.ALTERNATIVE) if feature.name in built]
     trails = {name: lineage.trails(Column(relation, name), stop=frozenset({CLOCK})) for name in features}
     ends = sorted({trail[-1] for found in trails.values() for trail in found})
     clocks = {str(end): lineage.trails(end) for end in ends if end.name == CLOCK}
     return (
-        *judge_registry(built, KEYS, [feature.name for feature in of_stages(*MARTS[MART])]),
+        *judge_registry(built, KEYS, registered),
         *judge_trails(trails, stages, purpose),
         *judge_clocks(clocks, stages),
     )

@@ -8,7 +8,9 @@ import dagster as dg
 
 from credit_risk_platform.adapters import markdown
 from credit_risk_platform.adapters.column_lineage import ColumnLineage
+from credit_risk_platform.adapters.object_store import ObjectStore
 from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse, attach_sql
+from credit_risk_platform.adapters.warehouse.lake_secret import secret_sql
 
 HIDDEN = frozenset({"subject_token"})
 PREVIEWED_SCHEMA = "gold"
@@ -56,11 +58,13 @@ class MartMetadata:
         return markdown.records(self.warehouse.query(f"select {listed} from {table} limit 5"))
 
 
-def how_to_connect(root: Path, published: Path) -> str:
+def how_to_connect(root: Path, published: Path, store: ObjectStore | None = None) -> str:
     """Two ways for an analyst to reach the marts, in any DuckDB client."""
+    needed = "`ducklake`, `sqlite_scanner` and `httpfs`" if store else "`ducklake` and `sqlite_scanner`"
     return (
-        "**Live, while runs write** (DuckDB 1.5.5 with the `ducklake` and `sqlite_scanner` extensions):\n\n"
-        f"```sql\nSET extension_directory = '{root / 'ext'}';\n{attach_sql(root, read_only=True)};\n"
+        f"**Live, while runs write** (DuckDB 1.5.5 with the extensions {needed}):\n\n"
+        f"```sql\nSET extension_directory = '{root / 'ext'}';\n{secret_sql(store) if store else ''}"
+        f"{attach_sql(root, read_only=True, store=store)};\n"
         "SELECT * FROM lake.gold.loan_outcomes LIMIT 10;\n```\n\n"
         "**A plain DuckDB file** for any other tool (a copy made by this asset; open it read-only):\n\n"
         f"```sql\nATTACH '{published}' AS marts (READ_ONLY);\nSELECT * FROM marts.gold.loan_outcomes LIMIT 10;\n```"

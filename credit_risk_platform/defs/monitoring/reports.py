@@ -114,7 +114,7 @@ def _kept(settings: Settings, asset: dg.AssetKey, report: DriftReport) -> dg.Mat
     """Write the page and its figures into the lake, replacing those of the day, and show them."""
     day, summary = report.as_of.isoformat(), report.summary()
     page = report.comparison.page if report.comparison else None
-    path = evidently_reports.keep(settings.paths.reports / FOLDER / day, report.name, summary, page)
+    path = evidently_reports.keep(settings.files("reports").below(f"{FOLDER}/{day}"), report.name, summary, page)
     url = f"{settings.reports_url}/{FOLDER}/{day}/{report.name}"
     links: dict[str, Any] = {"figures": dg.MetadataValue.url(f"{url}.json")}
     if page is not None:

@@ -105,7 +105,7 @@ def expected_credit_loss(
 
 def stores(settings: Settings) -> tuple[ProvisioningStore, ScenarioStore]:
     """Where models and scenarios of any day are kept, by their content."""
-    folder = settings.paths.models / "provisioning"
+    folder = settings.files("models").below("provisioning")
     return ProvisioningStore(folder), ScenarioStore(folder)
 
 

@@ -45,7 +45,7 @@ def hazard_pd(
         raise dg.Failure(f"{error}. No hazards can be learnt.", allow_retries=False) from error
     judged = _out_of_time(context, at_risk)
     matured = person_months.matured(warehouse, settings.training_sample_rows)
-    ProvisioningStore(settings.paths.models / "provisioning").save("hazard", model)
+    ProvisioningStore(settings.files("models").below("provisioning")).save("hazard", model)
     context.log.info("hazards of %d months at risk, model %s", at_risk.months_at_risk, model.sha256[:12])
     curves = hazard_fit.from_issue(model, matured["term_months"].to_numpy(), matured["pd"].to_numpy(), at_risk.months)
     return dg.MaterializeResult(
@@ -80,7 +80,7 @@ def lgd_model(
     except NothingToScoreError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     model = lgd_fit.fit(found.closed, model_pages.lgd_notes(found))
-    ProvisioningStore(settings.paths.models / "provisioning").save("lgd", model)
+    ProvisioningStore(settings.files("models").below("provisioning")).save("lgd", model)
     context.log.info("LGD of %d closed workouts, model %s", len(found.closed), model.sha256[:12])
     return dg.MaterializeResult(
         data_version=dg.DataVersion(model.sha256),

@@ -1,6 +1,5 @@
 """What the room's assets share: keeping a report, showing it, and whether it came out as it did before."""
 
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -43,7 +42,7 @@ def publish(
     stamp = stamp_of(context, [])
     place = f"{report.kind}/{folder}"
     kept = shelf.keep(
-        settings.paths.reports / place,
+        settings.files("reports").below(place),
         report.data(),
         look_up(context.instance, settings.dagster_url),
         Making(stamp.run_id, stamp.known_at.isoformat()),
@@ -57,7 +56,7 @@ def publish(
         metadata={
             "report": dg.MetadataValue.url(f"{settings.reports_url}/{place}/{shelf.INDEX}"),
             "figures": dg.MetadataValue.url(f"{settings.reports_url}/{place}/{kept.version.name}.json"),
-            "path": dg.MetadataValue.path(Path(kept.page)),
+            "path": dg.MetadataValue.path(kept.page),
             "sha256": kept.version.sha256,
             "as_of": report.as_of.isoformat(),
             "headlines": dg.MetadataValue.md(_headlines(kept)),

@@ -60,7 +60,7 @@ def look(
         return dg.SkipReason("There is no champion to replace: the weekly training, or crp train, makes the first.")
     evidence = retraining_evidence.gather(warehouse, pointer.sha)
     limits = Limits(MAX_SHIFT, MAX_Z, settings.retrain_new_labels, timedelta(days=settings.retrain_cooldown_days))
-    last = _last_triggered(instance, RetrainingRecord(settings.paths.models))
+    last = _last_triggered(instance, RetrainingRecord(settings.files("models")))
     decision = decide(evidence, limits, last, _in_progress(instance), now)
     return _request(evidence, decision) if decision.train else dg.SkipReason(decision.sentence)
 

@@ -11,6 +11,7 @@ from credit_risk_platform.catalog import Gold, Group, Owner
 from credit_risk_platform.defs.training import checks
 from credit_risk_platform.domain.features import model_features
 from credit_risk_platform.domain.splits import SplitError, plan_splits
+from credit_risk_platform.settings import Settings
 from credit_risk_platform.workbench import report
 
 PREVIEW_ROWS = 5
@@ -32,9 +33,11 @@ PREVIEW_ROWS = 5
     ),
 )
 def training_set(
-    context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[DuckLakeWarehouse]
+    context: dg.AssetExecutionContext,
+    warehouse: dg.ResourceParam[DuckLakeWarehouse],
+    settings: dg.ResourceParam[Settings],
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
-    features = model_features()
+    features = model_features(alternative_data=settings.alternative_data)
     snapshot = warehouse.snapshot()
     months, loans = training_data.vintages(warehouse)
     try:

@@ -47,8 +47,8 @@ def build_candidate(name: str) -> dg.AssetsDefinition:
         mlflow: dg.ResourceParam[Any],
     ) -> dg.MaterializeResult:
         return make_candidate(
-            context, APPLICATION, name, model_features(), recipe_of(settings),
-            warehouse, settings, bundles, registry, mlflow.mlflow_run_id,
+            context, APPLICATION, name, model_features(alternative_data=settings.alternative_data),
+            recipe_of(settings), warehouse, settings, bundles, registry, mlflow.mlflow_run_id,
         )  # fmt: skip
 
     return candidate

@@ -47,6 +47,7 @@ class Kind(StrEnum):
     DAY = "day"
     ROW = "row"
     TIMESTAMP = "timestamp"
+    FLAG = "flag"
 
     @property
     def sql_type(self) -> str:
@@ -74,6 +75,7 @@ _SQL_TYPES = {
     Kind.DAY: "DATE",
     Kind.ROW: "BIGINT",
     Kind.TIMESTAMP: "TIMESTAMP",
+    Kind.FLAG: "BOOLEAN",
 }
 
 EXAMPLES = {

@@ -7,6 +7,7 @@
     cast({{ date }} + to_months(cast({{ months }} as integer)) as date)
 {%- endmacro %}
 
+{#- Not add_months(), which makes 31 March of 30 April less a month: it keeps the last day of a month the last. -#}
 {% macro snowflake__months_after(date, months) -%}
-    cast(add_months({{ date }}, {{ months }}) as date)
+    cast(dateadd('month', {{ months }}, {{ date }}) as date)
 {%- endmacro %}

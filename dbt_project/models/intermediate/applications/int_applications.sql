@@ -62,7 +62,7 @@ applications as (
         bankcard_utilisation,
         share_never_delinquent,
         revolving_utilisation as reported_utilisation,
-        (fico_range_low + fico_range_high) / 2.0 as bureau_score,
+        cast(fico_range_low + fico_range_high as double) / 2.0 as bureau_score,
 
         -- a joint application is judged on both incomes and both debts
         case when is_joint then coalesce(annual_income_joint, annual_income) else annual_income end as annual_income,

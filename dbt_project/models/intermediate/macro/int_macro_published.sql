@@ -34,7 +34,7 @@ known as (
     qualify
         row_number() over (
             partition by publications.valid_from, observations.series_id, observations.observation_date
-            order by observations.publication_date desc
+            order by observations.publication_date desc nulls last
         ) = 1
 
 ),
@@ -42,7 +42,7 @@ known as (
 latest as (
 
     select * from known
-    qualify row_number() over (partition by valid_from, series_id order by observation_date desc) = 1
+    qualify row_number() over (partition by valid_from, series_id order by observation_date desc nulls last) = 1
 
 ),
 

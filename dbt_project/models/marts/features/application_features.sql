@@ -1,3 +1,7 @@
+{%- if alternative_data() -%}
+    {#- The contract lists the columns without the switch. -#}
+    {{ config(contract={'enforced': false}) }}
+{%- endif -%}
 -- Every application-time feature, one row per loan. Batch, micro-batch and API run this same compiled SQL, so it
 -- reads int_applications and int_macro_published and nothing else. The registry is domain/features.py.
 with applications as (
@@ -122,7 +126,7 @@ features as (
         cast(burdens.chargeoffs_12m as double) as chargeoffs_12m,
         cast(burdens.accounts_now_delinquent as double) as accounts_now_delinquent,
         cast(burdens.delinquent_amount as double) as delinquent_amount,
-        burdens.share_never_delinquent,
+        burdens.share_never_delinquent,{{ cashflow_columns() }}
 
         -- economy as published by the decision day
         macro_by_day.unemployment_rate_pub,
@@ -132,7 +136,7 @@ features as (
         macro_by_day.inflation_pub,
         macro_by_day.consumer_sentiment_pub
     from burdens
-    left join macro_by_day on burdens.decision_date = macro_by_day.decision_date
+    left join macro_by_day on burdens.decision_date = macro_by_day.decision_date{{ cashflow_join() }}
 
 )
 

@@ -51,7 +51,8 @@ features as (
         month_end as observation_month,
         {{ ratio('on_time_count', 'due_count') }} as payment_history_pct,
         case
-            when payment_count >= 2 and days_mean > 0 then greatest(1.0 - days_deviation / days_mean, 0.0)
+            when payment_count >= 2 and days_mean > 0
+                then greatest(1.0 - cast(days_deviation as double) / days_mean, 0.0)
         end as payment_consistency,
         cast(days_past_due as double) as dpd_current,
         cast(dpd_max_last_12 as double) as dpd_max_12m,

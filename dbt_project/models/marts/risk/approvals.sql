@@ -10,7 +10,7 @@ with received as (
         *,
         row_number() over (
             partition by loan_id
-            order by received_at desc
+            order by received_at desc nulls last
         ) as latest
     from {{ source('platform', 'applications_received') }}
 

@@ -1,7 +1,8 @@
 {#- 97.5 % quantile of the normal distribution: two-sided 95 % intervals. -#}
 {% set z = 1.959964 %}
 {% set least = var('fair_lending_least_loans') %}
-{% set best_first = 'partition by attribute, suppressed order by selection_rate desc, loans desc, group_name asc' %}
+{% set best_first = 'partition by attribute, suppressed'
+    ~ ' order by selection_rate desc nulls last, loans desc nulls last, group_name asc' %}
 {% set group_of = {
     'age_62_or_over': "case when age >= 62 then '62 or over' when age < 62 then 'under 62' end",
     'age_band': "case when age < 25 then 'under 25' when age < 35 then '25-34' when age < 45 then '35-44'"
@@ -113,7 +114,7 @@ compared as (
         end as log_air_error,
         case
             when ranked.place > 1 then {{ ratio(
-                'ranked.mean_pd - reference.mean_pd', 'sqrt((ranked.variance_pd + reference.variance_pd) / 2)'
+                'ranked.mean_pd - reference.mean_pd', 'sqrt(cast(ranked.variance_pd + reference.variance_pd as double) / 2)'
             ) }}
         end as smd_pd
     from ranked

@@ -93,7 +93,7 @@ observed_months as (
 unobserved_months as (
 
     select
-        months.month_end,
+        {{ month_of_spine('months', 'lives.first_month_end') }} as month_end,
         lives.issue_month,
         lives.purpose,
         lives.risk_band,

@@ -1,0 +1,131 @@
+"""Statements that mean one thing in Snowflake and another, or nothing, in fakesnow: each rewritten before it runs.
+
+Runs in fakesnow's own environment. ARRAYs are JSON there.
+"""
+
+from __future__ import annotations
+
+import re
+
+from sqlglot import exp
+
+
+def as_snowflake_means(expression: exp.Expression) -> exp.Expression:
+    """Snowflake's statement as fakesnow takes it."""
+    expression = _permanent(expression)
+    for shim in SHIMS:
+        expression = expression.transform(shim)
+    return expression
+
+
+def _permanent(expression: exp.Expression) -> exp.Expression:
+    """`create temporary table schema.name`: DuckDB's temporary tables have no schema of ours. dbt makes such ones."""
+    if isinstance(expression, exp.Create) and expression.args.get("properties"):
+        table = expression.this.find(exp.Table)
+        if table is not None and (table.db or table.catalog):
+            kept = [p for p in expression.args["properties"].expressions if not isinstance(p, exp.TemporaryProperty)]
+            expression.set("properties", exp.Properties(expressions=kept) if kept else None)
+    return expression
+
+
+def order_by_all(expression: exp.Expression) -> exp.Expression:
+    """ORDER BY ALL: a word, not a column."""
+    for ordered in expression.find_all(exp.Ordered):
+        if isinstance(ordered.this, exp.Column) and ordered.this.name == "ALL" and not ordered.this.table:
+            ordered.this.replace(exp.Var(this="ALL"))
+    return expression
+
+
+def _asof(expression: exp.Expression) -> exp.Expression:
+    """ASOF JOIN ... MATCH_CONDITION (...) ON ...: DuckDB has both conditions in one, and drops rows without a match."""
+    match = expression.args.get("match_condition") if isinstance(expression, exp.Join) else None
+    if match is not None:
+        keys = expression.args.get("on")
+        expression.set("on", exp.and_(keys, match) if keys is not None else match)
+        expression.set("match_condition", None)
+        expression.set("side", "LEFT")
+    return expression
+
+
+def _to_char(expression: exp.Expression) -> exp.Expression:
+    """TO_CHAR of a time with a format, which fakesnow drops."""
+    if isinstance(expression, exp.ToChar) and isinstance(expression.args.get("format"), exp.Literal):
+        wanted = re.sub("|".join(FORMATS), lambda found: FORMATS[found[0]], expression.args["format"].name.lower())
+        return exp.Anonymous(this="strftime", expressions=[expression.this, exp.Literal.string(wanted)])
+    return expression
+
+
+FORMATS = {"yyyy": "%Y", "hh24": "%H", "mm": "%m", "dd": "%d", "mi": "%M", "ss": "%S"}
+
+
+def _slice(expression: exp.Expression) -> exp.Expression:
+    """ARRAY_SLICE of an ARRAY, which is JSON here."""
+    if isinstance(expression, exp.ArraySlice):
+        listed = exp.Anonymous(this="from_json", expressions=[_json(expression.this), exp.Literal.string('["JSON"]')])
+        start = exp.Add(this=expression.args["start"], expression=exp.Literal.number(1))
+        cut = exp.Anonymous(this="list_slice", expressions=[listed, start, expression.args["end"]])
+        return exp.Anonymous(this="to_json", expressions=[cut])
+    return expression
+
+
+def _contains(expression: exp.Expression) -> exp.Expression:
+    """ARRAY_CONTAINS(value, list) where the list is JSON."""
+    if isinstance(expression, exp.ArrayContains):
+        listed = exp.Anonymous(
+            this="from_json", expressions=[_json(expression.this), exp.Literal.string('["VARCHAR"]')]
+        )
+        value = expression.expression
+        while isinstance(value, exp.Cast):
+            value = value.this
+        text = exp.Cast(this=value, to=exp.DataType.build("VARCHAR"))
+        return exp.Anonymous(this="list_contains", expressions=[listed, text])
+    return expression
+
+
+def _empty_list(expression: exp.Expression) -> exp.Expression:
+    """ARRAY_CONSTRUCT() is an ARRAY beside others."""
+    if isinstance(expression, exp.Array) and not expression.expressions:
+        return _json(exp.Literal.string("[]"))
+    return expression
+
+
+def _json(expression: exp.Expression) -> exp.Expression:
+    return exp.Cast(this=expression, to=exp.DataType.build("JSON", dialect="duckdb"))
+
+
+def _bytes(expression: exp.Expression) -> exp.Expression:
+    """OCTET_LENGTH of a text."""
+    if isinstance(expression, exp.Anonymous) and expression.name.upper() == "OCTET_LENGTH":
+        return exp.Anonymous(this="strlen", expressions=expression.expressions)
+    return expression
+
+
+def _first_match(expression: exp.Expression) -> exp.Expression:
+    """REGEXP_REPLACE(text, pattern, new, 1, 1) replaces the first match only."""
+    if isinstance(expression, exp.RegexpReplace) and expression.args.get("occurrence") == exp.Literal.number(1):
+        parts = [expression.this, expression.expression, expression.args["replacement"]]
+        return exp.Anonymous(this="regexp_replace", expressions=parts)
+    return expression
+
+
+def _hash(expression: exp.Expression) -> exp.Expression:
+    """HASH is a signed number of 64 bits; DuckDB's has no sign."""
+    if isinstance(expression, exp.Anonymous) and expression.name.upper() == "HASH":
+        wide = exp.Cast(this=expression.copy(), to=exp.DataType.build("HUGEINT", dialect="duckdb"))
+        middle = exp.Literal.number(2**63)
+        return exp.Cast(this=exp.Paren(this=exp.Sub(this=wide, expression=middle)), to=exp.DataType.build("BIGINT"))
+    return expression
+
+
+def _array_to_string(expression: exp.Expression) -> exp.Expression:
+    """Of an ARRAY column, which is JSON here, and DuckDB joins lists."""
+    if isinstance(expression, exp.ArrayToString):
+        listed = exp.Anonymous(
+            this="from_json_strict", expressions=[expression.this, exp.Literal.string('["VARCHAR"]')]
+        )
+        joined = [listed, exp.Literal.string("string_agg"), expression.expression]
+        return exp.Anonymous(this="list_aggregate", expressions=joined)
+    return expression
+
+
+SHIMS = (_asof, _array_to_string, _to_char, _slice, _contains, _empty_list, _first_match, _hash, _bytes)
