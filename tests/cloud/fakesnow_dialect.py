@@ -95,8 +95,8 @@ def _json(expression: exp.Expression) -> exp.Expression:
 
 def _bytes(expression: exp.Expression) -> exp.Expression:
     """OCTET_LENGTH of a text."""
-    if isinstance(expression, exp.Anonymous) and expression.name.upper() == "OCTET_LENGTH":
-        return exp.Anonymous(this="strlen", expressions=expression.expressions)
+    if isinstance(expression, exp.ByteLength):
+        return exp.Anonymous(this="strlen", expressions=[expression.this])
     return expression
 
 

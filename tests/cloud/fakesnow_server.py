@@ -205,6 +205,11 @@ def _survive(cursor: FakeSnowflakeCursor) -> None:
         session_of(cursor._conn).end()
 
 
+def describe_last(self: FakeSnowflakeCursor) -> list[Any]:
+    """As fakesnow does it, without parsing its own SQL once more: half of a statement's time."""
+    return self._duck_conn.execute(f"describe {self._last_sql}", self._last_params).fetchall()
+
+
 _transform = FakeSnowflakeCursor._transform
 
 
@@ -234,6 +239,7 @@ def shims() -> Iterator[None]:
     FakeSnowflakeCursor._execute = execute_transformed
     FakeSnowflakeCursor.execute = execute
     FakeSnowflakeCursor._transform = transform
+    FakeSnowflakeCursor._describe_last_sql = describe_last
     FakeSnowflakeCursor._transform_explode = explode
     server.from_binding = binding
     # SUM of decimals is a decimal; fakesnow adds doubles, lest somebody sums texts.

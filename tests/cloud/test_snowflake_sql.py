@@ -324,6 +324,7 @@ def test_a_translation_holds_nothing_that_only_duckdb_and_fakesnow_take(kind: st
 SNOWFLAKES_TOO = {r"\bexclude \(", r"\border by all\b", "reserved word all"}
 """Denied to dbt's models, which other engines read too; in Snowflake's own reference."""
 REFUSED = {
+    "select * from bronze.t at (version => 3)": "a state of the past",
     "select * from read_parquet('x.parquet')": "read_parquet",
     "select * from read_csv('x.csv')": "read_csv",
     "select format('{:016x}', 3) as x": r"format\(\)",

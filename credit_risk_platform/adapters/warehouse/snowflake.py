@@ -194,7 +194,7 @@ class SnowflakeWarehouse:
 
         started = time.monotonic()
         try:
-            write.execute(f"alter session set lock_timeout = {max(1, round(self.lock_seconds))}")
+            write.wait_for_locks(self.lock_seconds)
             transaction.begin()
         except ProgrammingError as error:
             with suppress(DatabaseError):

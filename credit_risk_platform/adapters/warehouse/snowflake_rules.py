@@ -51,6 +51,8 @@ _NEVER: dict[type[exp.Expression], str] = {
     exp.Reduce: _LAMBDA,
     exp.Monthname: "monthname(): Snowflake's is cut to three letters",
     exp.Dayname: "dayname(): Snowflake's is cut to three letters",
+    exp.HistoricalData: "a state of the past: its numbers are not Snowflake's",
+    exp.Typeof: "typeof(): the engines name types otherwise",
     exp.TableSample: "a sample: the engines draw other rows",
     exp.Struct: "a struct",
     exp.Format: "format()",

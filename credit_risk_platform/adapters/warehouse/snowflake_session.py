@@ -37,6 +37,7 @@ class SnowflakeSession:
         self._open = ExitStack()
         self._connection = self._open.enter_context(connect())
         self._tag = ""
+        self._patience = 0
         self.own = ""
         self.staged: frozenset[str] = frozenset()
 
@@ -49,6 +50,13 @@ class SnowflakeSession:
         if text != self._tag:
             self.execute(f"alter session set query_tag = {quoted(text)}")
             self._tag = text
+
+    def wait_for_locks(self, seconds: float) -> None:
+        """How long a statement waits for another writer, in whole seconds, one at least."""
+        patience = max(1, round(seconds))
+        if patience != self._patience:
+            self.execute(f"alter session set lock_timeout = {patience}")
+            self._patience = patience
 
     # ---------------------------------------------------------------- DuckDB's SQL
 

@@ -1,6 +1,6 @@
 """Tables of one caller in Snowflake's schema `scratch`, gone at its end.
 
-Their names are the caller's own: statements name them as rooms do (`scored`), the translation adds what sets them apart.
+Statements name them as rooms do (`scored`); the translation adds what sets one caller's apart from another's.
 """
 
 from __future__ import annotations

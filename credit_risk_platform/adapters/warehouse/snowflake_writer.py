@@ -82,33 +82,33 @@ class SnowflakeTransaction(SnowflakeStaging):
             self._shapes[table] = {column.name: column for column in incoming}
             self._replacing.append(table)
             self._remember(table)
-        return self._insert(table, source)
+        return self._insert(table, source, incoming)
 
     def replace(self, table: str, rows: Rows, where: str, params: Sequence[Any] = ()) -> int:
-        source = self._prepared(table, rows, grow=True)
+        source, columns = self._prepared(table, rows, grow=True)
         self._write.delete(table, where, params)
-        return self._insert(table, source)
+        return self._insert(table, source, columns)
 
     def upsert(self, table: str, rows: Rows, keys: Sequence[str]) -> int:
-        source = self._prepared(table, rows, keys)
+        source, columns = self._prepared(table, rows, keys)
         sql, params = self._write.translated(source.sql, source.params)
         target = self._target(table)
         same = " and ".join(f"equal_null({target}.{quoted(key)}, new.{quoted(key)})" for key in keys)
         self._write.execute(f"delete from {target} using ({sql}) as new where {same}", params)
-        return self._insert(table, source)
+        return self._insert(table, source, columns)
 
     def append(self, table: str, rows: Rows) -> int:
-        count = self._insert(table, self._prepared(table, rows, grow=True))
+        count = self._insert(table, *self._prepared(table, rows, grow=True))
         self._appended += count
         return count
 
     def append_missing(self, table: str, rows: Rows, keys: Sequence[str]) -> int:
-        source = self._prepared(table, rows, keys)
+        source, columns = self._prepared(table, rows, keys)
         named = ", ".join(keys)
         same = " and ".join(f"old.{key} is not distinct from new.{key}" for key in keys)
         there = f"(select distinct {named}, 1 as crp_there from {table}) as old"
         absent = f"select new.* from ({source.sql}) as new left join {there} on {same} where old.crp_there is null"
-        return self._insert(table, Select(absent, source.params))
+        return self._insert(table, Select(absent, source.params), columns)
 
     def create_view(self, view: str, sql: str) -> None:
         self._views[view], _ = self._define.translated(sql, ())
@@ -134,12 +134,14 @@ class SnowflakeTransaction(SnowflakeStaging):
         self._write.insert(self._own(name), rows.sql, rows.params)
         return self._count(self._own(name))
 
-    def _insert(self, table: str, source: Select) -> int:
-        names = [column.name for column in self._define.columns(source.sql, source.params)]
+    def _insert(self, table: str, source: Select, columns: Sequence[Column]) -> int:
+        names = [column.name for column in columns]
         return self._write.insert(self._target(table), source.sql, source.params, names)
 
-    def _prepared(self, table: str, rows: Rows, keys: Sequence[str] = (), *, grow: bool = False) -> Select:
-        """A query over rows that no delete can change any more; makes `table` if it is absent."""
+    def _prepared(
+        self, table: str, rows: Rows, keys: Sequence[str] = (), *, grow: bool = False
+    ) -> tuple[Select, list[Column]]:
+        """A query over rows that no delete can change any more, and its columns; makes `table` if it is absent."""
         source = self._settled(table, rows)
         incoming = self._define.columns(source.sql, source.params)
         present = self._shape(table)
@@ -152,7 +154,7 @@ class SnowflakeTransaction(SnowflakeStaging):
                     present[column.name] = column
         if keys:
             self._refuse_duplicates(table, source, keys)
-        return source
+        return source, incoming
 
     def _settled(self, table: str, rows: Rows) -> Select:
         """A query over rows that a write to `table` does not change."""

@@ -42,7 +42,7 @@ LARGE = {
         }
     }
 }
-"""Size of a run's pod, where runs have pods (deploy/helm): 6.4 GB were measured at 10M loans. Elsewhere without effect."""
+"""Size of a run's pod, where runs have pods (deploy/helm): 6.4 GB were measured at 10M loans. No effect elsewhere."""
 
 
 def _job(name: str, selection: dg.AssetSelection, description: str, tags: Mapping[str, Any] | None = None) -> Any:

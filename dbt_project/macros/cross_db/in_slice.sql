@@ -32,6 +32,9 @@
 {%- endmacro %}
 
 {% macro slices_of(relation) -%}
+    {%- if '__dbt__' in relation -%}
+        {{ return(1) }} {#- the rows of a unit test, which stand in the statement itself -#}
+    {%- endif -%}
     {%- set rows = run_query('select count(*) from ' ~ relation).columns[0].values()[0] -%}
     {{ return([1, (rows / var('loans_per_slice')) | round(0, 'ceil') | int] | max) }}
 {%- endmacro %}
