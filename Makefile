@@ -14,7 +14,7 @@ help:  ## this list
 	@echo "make demo [ARGS=--once]   the whole graph: land, build marts, train, promote, score, then serve"
 	@echo "make dev                  Dagster on the demo's home, reloading as you edit"
 	@echo "make test [ARGS=...]      the suite"
-	@echo "make test-slow            the demo twice more, with equal results (CI runs it too)"
+	@echo "make test-slow            the long stories: the demo three times, every mart on two engines (CI runs it too)"
 	@echo "make check                lint, format, types, import contracts, SQL, dbt parse"
 	@echo "make bench [ARGS=...]     speed, side by side with other tools"
 	@echo "make lock                 resolve the versions again (requirements.lock, deploy/requirements.lock)"
@@ -32,9 +32,9 @@ test: $(READY)
 	@$(BIN)/pytest $(or $(ARGS),-n 2 --dist loadfile --no-loadscope-reorder -m "not slow") || \
 	  { [ -z "$(ARGS)" ] && echo "make test: the failed tests once more, one after the other" && $(BIN)/pytest --last-failed; }
 
-# The demo twice more: in the same home, and in another one on a machine without Java.
+# The long stories: the demo, again in the same home and in one without Java; all marts on two engines; every fault in turn.
 test-slow: $(READY)
-	@$(BIN)/pytest -m slow || { echo "make test-slow: what failed once more" && $(BIN)/pytest --last-failed -m slow; }
+	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m slow || { echo "make test-slow: what failed once more" && $(BIN)/pytest --last-failed -m slow; }
 
 check: lint sql
 

@@ -65,6 +65,9 @@ class CloudBook:
         return {result["unique_id"]: result["status"] for result in results}
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def book(fakesnow: Fakesnow, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudBook]:
     """Built in both steps on both engines."""

@@ -108,5 +108,5 @@ def test_the_mart_and_the_registry_must_name_the_same_features() -> None:
 
 def test_every_column_of_every_bronze_table_has_a_stage() -> None:
     assert set(STAGES.values()) <= set(Stage)
-    assert len(source_columns()) == 5
+    assert len(source_columns()) == 6
     assert set(source_columns()["bronze.synthetic_loans"]) == {column.name for column in LOAN_COLUMNS}

@@ -30,6 +30,7 @@ import dagster as dg
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pytest
 
 from credit_risk_platform.adapters.alerting.book import AlertBook
 from credit_risk_platform.adapters.alerting.channels import channels_from
@@ -72,6 +73,7 @@ LOANS = (
 NEW_FROM = DAY - timedelta(days=90)
 
 
+@pytest.mark.slow
 def test_each_fault_turns_its_own_checks_red_and_sends_one_alert_each_that_clears(tmp_path: Path) -> None:
     with http_receiver() as receiver, open_platform(tmp_path) as platform:
         watch = Watch(platform, receiver)

@@ -90,6 +90,7 @@ def checks(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
     return {one.check_name: one.passed for one in result.get_asset_check_evaluations()}
 
 
+@pytest.mark.slow
 def test_a_year_of_each_provider_is_backfilled_into_366_green_partitions(
     room: Room, plaid: PlaidStandIn, razorpayx: RazorpayXStandIn
 ) -> None:

@@ -67,12 +67,13 @@ def test_the_sample_s_bookings_land_judged_and_tokenised(
     good = {"ref": "R1", "iban": "DE02120300000000202051", "day": "2024-03-01", "cents": 1250, "holder": "Erika Muster"}
     (folder / "CUST_1.json").write_text(json.dumps([good, {**good, "ref": "R2", "cents": "many"}]))
     monkeypatch.setenv("SAMPLE_BANK_FOLDER", str(folder))
-    done = dg.materialize(
-        [assets(settings)[KEY]],
-        partition_key="2024-03-01",
-        resources={"settings": settings, "warehouse": warehouse},
-        instance=dg.DagsterInstance.ephemeral(),
-    )
+    with dg.DagsterInstance.ephemeral() as instance:
+        done = dg.materialize(
+            [assets(settings)[KEY]],
+            partition_key="2024-03-01",
+            resources={"settings": settings, "warehouse": warehouse},
+            instance=instance,
+        )
     assert done.success
     (row,) = warehouse.query("select * from bronze.raw_sample_bank_transactions").to_pylist()
     assert (row["transaction_id"], row["amount"], row["source_system"]) == ("R1", Decimal("12.50"), "sample_bank")
