@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from credit_risk_platform.adapters.http_quiet import unlogged
+from credit_risk_platform.adapters.http_quiet import CONNECT_SECONDS, unlogged, what_failed
 from credit_risk_platform.domain.privacy import blurred
 
-CONNECT_SECONDS, READ_SECONDS = 3.05, 30.0
+READ_SECONDS = 30.0
 TRIES = 6
 PATIENCE_SECONDS = 300.0
 """A provider that says to come back later than this is left for the next poll."""
@@ -133,7 +133,7 @@ class HttpSource:
                 )  # fmt: skip
                 status, content = answer.status_code, answer.content
         except requests.RequestException as error:
-            trouble = self._kind(error)
+            trouble = what_failed(error, self._read_seconds)
         # Out here, for an error keeps the one it was raised in, and that one knows address, query and body.
         if trouble:
             raise SourceError(f"{self.name} {trouble}. Next step: wait for the next poll, or look at the network.")
@@ -200,20 +200,6 @@ class HttpSource:
     def _before_sleep(self, state: Any) -> None:
         self._retries += 1
         self._waited += state.upcoming_sleep
-
-    def _kind(self, error: Exception) -> str:
-        """What went wrong, from the type alone: the text of these errors holds the address."""
-        import requests
-
-        if isinstance(error, requests.exceptions.ConnectTimeout):
-            return f"could not be reached within {CONNECT_SECONDS:.0f} s"
-        if isinstance(error, requests.exceptions.Timeout):
-            return f"did not answer within {self._read_seconds:g} s"
-        if isinstance(error, requests.exceptions.SSLError):
-            return "has no certificate that this machine trusts"
-        if isinstance(error, requests.exceptions.ConnectionError):
-            return "could not be reached, or hung up"
-        return f"could not be asked ({type(error).__name__})"
 
 
 def _too_long(state: Any) -> bool:

@@ -17,7 +17,7 @@ WRONG_VALUES = st.sampled_from(
     [
         ("dti", "-5"), ("dti", "abc"), ("term", ""), ("issue_d", "Dec-2031"), ("issue_d", "2011-02-30"),
         ("open_acc", "2.5"), ("loan_amnt", "nan"), ("annual_inc", "1e30"), ("earliest_cr_line", "Jan-2012"),
-        ("revol_util", "100001%"),
+        ("revol_util", "100001%"), ("issue_d", "infinity"), ("earliest_cr_line", "Epoch"),
     ]
 )  # fmt: skip
 NOTICE = "Loans that do not meet the credit policy"

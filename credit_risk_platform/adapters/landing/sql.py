@@ -78,11 +78,19 @@ def parse(column: Column) -> str:
             return _whole(raw)
         case Kind.MONTH:
             # An ISO day is accepted for a month and cut to its first, as the contract promises.
-            return f"date_trunc('month', try_strptime({raw}, ['%b-%Y', '%Y-%m-%d', '%Y-%m-%d %H:%M:%S']))::date"
+            return f"date_trunc('month', try_strptime({_no_word(raw)}, ['%b-%Y', {_ISO}]))::date"
         case Kind.DAY:
-            return f"try_strptime({raw}, ['%Y-%m-%d', '%Y-%m-%d %H:%M:%S'])::date"
+            return f"try_strptime({_no_word(raw)}, [{_ISO}])::date"
         case _:
             return f"try_cast({raw} as {column.type})"
+
+
+_ISO = "'%Y-%m-%d', '%Y-%m-%d %H:%M:%S'"
+
+
+def _no_word(raw: str) -> str:
+    """DuckDB 1.5.5 reads these three by any format, as 1900-01-01."""
+    return f"case when lower(trim({raw})) not in ('infinity', '-infinity', 'epoch') then {raw} end"
 
 
 def loan_id(header: Header) -> str:

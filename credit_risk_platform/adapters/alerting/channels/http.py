@@ -5,18 +5,15 @@ The address of a webhook is its password, and urllib3 writes paths into its log;
 
 from __future__ import annotations
 
-import logging
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from credit_risk_platform.adapters.alerting.channels.base import ChannelError
+from credit_risk_platform.adapters.http_quiet import CONNECT_SECONDS, unlogged, what_failed
 from credit_risk_platform.domain.privacy import blurred
 
-CONNECT_SECONDS = 3.05
 READ_SECONDS = 5.0
 TRIES_AGAIN = 2
 """Within one call, after no connection or an answer 500, 502 or 504; later calls are the book's."""
@@ -24,16 +21,6 @@ SHORTEST_TOKEN = 6
 _ABOUT_THIS_MESSAGE = {400, 413, 422}
 _COME_BACK_LATER = {429, 503}
 _LATER_SECONDS, _LATEST_SECONDS = 60.0, 3_600.0
-
-_sending: ContextVar[bool] = ContextVar("sending", default=False)
-
-
-class _NotWhileSending(logging.Filter):
-    def filter(self, record: logging.LogRecord) -> bool:
-        return not _sending.get()
-
-
-_QUIET = _NotWhileSending()
 
 
 def post(
@@ -50,7 +37,7 @@ def post(
     from urllib3.exceptions import HTTPError
 
     trouble = None
-    with requests.Session() as session, _unlogged():
+    with requests.Session() as session, unlogged():
         session.mount(_scheme(url), HTTPAdapter(max_retries=_tries()))
         try:
             answer = session.post(
@@ -65,7 +52,7 @@ def post(
                 said = answer.raw.read(300, decode_content=True).decode(errors="replace")
                 code, wait = answer.status_code, answer.headers.get("Retry-After")
         except (requests.RequestException, HTTPError) as error:  # the second where the answer breaks off
-            trouble = _kind(error, read_seconds)
+            trouble = what_failed(error, read_seconds)
     # Out here, for an error keeps the one it was raised in, and that one knows the address.
     if trouble:
         raise ChannelError(f"{_host(url)} {trouble}")
@@ -116,33 +103,6 @@ def _tries() -> Any:
         respect_retry_after_header=False,  # the book waits, not this process
         raise_on_status=False,
     )
-
-
-@contextmanager
-def _unlogged() -> Iterator[None]:
-    for name in ("urllib3.connectionpool", "urllib3.util.retry"):
-        logging.getLogger(name).addFilter(_QUIET)
-    token = _sending.set(True)
-    try:
-        yield
-    finally:
-        _sending.reset(token)
-
-
-def _kind(error: Exception, read_seconds: float) -> str:
-    """What went wrong, from the type alone: the text of these errors holds the address."""
-    import requests
-    from urllib3.exceptions import TimeoutError as BrokenOffError
-
-    if isinstance(error, requests.exceptions.ConnectTimeout):
-        return f"could not be reached within {CONNECT_SECONDS:.0f} s"
-    if isinstance(error, (requests.exceptions.Timeout, BrokenOffError)):
-        return f"did not answer within {read_seconds:g} s"
-    if isinstance(error, requests.exceptions.SSLError):
-        return "has no certificate that this machine trusts"
-    if isinstance(error, requests.exceptions.ConnectionError):
-        return "could not be reached, or hung up"
-    return f"could not be asked ({type(error).__name__})"
 
 
 def _scheme(url: str) -> str:
