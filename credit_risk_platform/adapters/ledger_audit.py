@@ -18,6 +18,7 @@ from credit_risk_platform.adapters.warehouse.base import Batches, Select, Wareho
 from credit_risk_platform.domain.provenance import BUCKET_ROWS, CONTEXT, GENESIS, OWN
 
 BATCH_ROWS = 250_000
+INPUT_COLUMNS = ("numeric_inputs", "categorical_inputs")
 _DIGITS = f'case when seals."rows" <= {BUCKET_ROWS} then 0 when seals."rows" <= {16 * BUCKET_ROWS} then 1 else 2 end'
 
 
@@ -87,27 +88,23 @@ def _first_seal(workspace: Workspace, max_rows: int | None) -> int:
 
 
 def _stage_rows(warehouse: Warehouse, workspace: Workspace, first: int) -> int:
-    """Staged `audited`: of each row its stored links and the hash of what it holds now; `misfits`: see below."""
-    part = f"from {LEDGER} where seal_no >= ? or seal_no is null"
-    rows = f"select {', '.join([*OWN, *CONTEXT, *LINK_COLUMNS])} {part}"
-    contexts = f"select distinct {', '.join(CONTEXT)} {part}"
-    rehashed = f"""
-        select seal_no, score_id, prev_hash, row_hash, {ledger_sql.CONTENT_HASH} as content_hash
-        from ({ledger_sql.with_context_hash(rows, contexts)})
+    """Staged `audited`: of each row its stored links, the hash of what it holds now, and whether its inputs no longer
+    have the hash that this one covers.
+
+    Hashed on the way through this process: one engine's text of a number is not another's.
     """
-    _stage_misfits(
-        warehouse, workspace, f"select score_id, numeric_inputs, categorical_inputs, inputs_hash {part}", first
-    )
-    return workspace.stage("audited", Select(rehashed, [first, first]))
-
-
-def _stage_misfits(warehouse: Warehouse, workspace: Workspace, inputs: str, first: int) -> None:
-    """Staged `misfits`: rows whose inputs no longer have the hash that their content hash covers."""
-    misfits = f"select score_id from incoming_rows where inputs_hash is distinct from {ledger_sql.INPUTS_HASH}"
-    schema = warehouse.query(f"{inputs} limit 0", [first]).schema.append(pa.field(ledger_sql.PACKED, pa.large_binary()))
-    with warehouse.stream(inputs, [first], BATCH_ROWS) as batches:
+    read = ", ".join(dict.fromkeys([*OWN, *CONTEXT, *LINK_COLUMNS, *INPUT_COLUMNS]))
+    rows = f"select {read} from {LEDGER} where seal_no >= ? or seal_no is null"
+    contexts = f"select distinct {', '.join(CONTEXT)} from incoming_rows"
+    rehashed = f"""
+        select seal_no, score_id, prev_hash, row_hash, {ledger_sql.CONTENT_HASH} as content_hash,
+            inputs_hash is distinct from {ledger_sql.INPUTS_HASH} as misfit
+        from ({ledger_sql.with_context_hash("select * from incoming_rows", contexts)})
+    """
+    schema = warehouse.query(f"{rows} limit 0", [first]).schema.append(pa.field(ledger_sql.PACKED, pa.large_binary()))
+    with warehouse.stream(rows, [first], BATCH_ROWS) as batches:
         reader = pa.RecordBatchReader.from_batches(schema, (with_packed(batch) for batch in batches))
-        workspace.stage("misfits", Batches(reader, misfits))
+        return workspace.stage("audited", Batches(reader, rehashed))
 
 
 _STATE = """
@@ -126,8 +123,7 @@ rows_broken as (
         end as what
     from (
         select *,
-            row_hash is distinct from sha256(content_hash || prev_hash)
-            or score_id in (select score_id from misfits) as changed
+            row_hash is distinct from sha256(content_hash || prev_hash) or misfit as changed
         from linked
     )
     where changed or prev_hash is distinct from expected
