@@ -187,10 +187,13 @@ _QUEUE = f"""
     from {TABLE} where outcome = '{Decision.REFER}'
 """
 _REFUSED = f"policy_decision <> '{Decision.APPROVE}'"
+_BLANK_TEXTS = f"""
+    select score_id from (select score_id, unnest(reason_texts) as text from {TABLE})
+    where coalesce(trim(text), '') = ''
+"""
 _FAULTS = {
     "without_reasons": f"{_REFUSED} and not coalesce(len(reasons) between 1 and 5, false)",
-    "without_text": f"{_REFUSED} and (reason_texts is null or list_contains(list_transform(reason_texts, "
-    "lambda text: coalesce(trim(text), '') = ''), true))",
+    "without_text": f"{_REFUSED} and (reason_texts is null or score_id in ({_BLANK_TEXTS}))",
     "approved_with_reasons": f"policy_decision = '{Decision.APPROVE}' and len(reasons) > 0",
     "declined_by_fraud": f"outcome = '{Decision.DECLINE}' and policy_decision <> '{Decision.DECLINE}'",
     "eased": f"outcome = '{Decision.APPROVE}' and (policy_decision <> '{Decision.APPROVE}' or len(fraud_signals) > 0)",

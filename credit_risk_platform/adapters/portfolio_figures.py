@@ -63,17 +63,23 @@ def unreasoned(warehouse: Warehouse, as_of: date, known: Sequence[str], fifth: s
 
     Good are one to four reasons, `fifth` may stand behind them, none twice, each one of `known`.
     """
+    unknown = f"reason not in ({', '.join('?' for _ in known)})" if known else "true"
     sql = f"""
-        with judged as (
+        with strange as (
+            select distinct score_id
+            from (select score_id, unnest(reasons) as reason from {SCORES} where as_of = ? and decision <> 'approve')
+            where {unknown}
+        ),
+        judged as (
             select score_id, decision, case
                 when decision is null then 'undecided'
                 when decision = 'approve' then case when reasons is not null then 'approved_with_reasons' end
                 when not coalesce(len(reasons) between 1 and 4 or (len(reasons) = 5 and reasons[5] = ?), false)
                     then 'wrong_number'
                 when len(list_distinct(reasons)) < len(reasons) then 'wrong_number'
-                when not list_has_all(?::varchar[], reasons) then 'unknown_reason'
+                when strange.score_id is not null then 'unknown_reason'
             end as fault
-            from {SCORES} where as_of = ?
+            from {SCORES} left join strange using (score_id) where as_of = ?
         )
         select count(*) filter (fault = 'undecided') as undecided,
             count(*) filter (fault = 'approved_with_reasons') as approved_with_reasons,
@@ -82,7 +88,7 @@ def unreasoned(warehouse: Warehouse, as_of: date, known: Sequence[str], fifth: s
             coalesce((list(score_id order by score_id) filter (fault is not null))[:3], []) as examples
         from judged
     """
-    return dict(warehouse.query(sql, [fifth, list(known), as_of]).to_pylist()[0])
+    return dict(warehouse.query(sql, [as_of, *known, fifth, as_of]).to_pylist()[0])
 
 
 def pd_counts(warehouse: Warehouse, as_of: date, edges: Sequence[float]) -> list[int]:

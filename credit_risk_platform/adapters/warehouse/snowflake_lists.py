@@ -27,7 +27,9 @@ _PARAMETER = re.compile(r"__p(\d+)__")
 
 
 def _element(node: exp.Expression) -> tuple[exp.Expression, str]:
-    """(a list, the type of its elements): text, unless it is cast."""
+    """(a list, the type of its elements): text, unless it is cast or a range."""
+    if isinstance(node, exp.GenerateSeries):
+        return node, "BIGINT"
     if isinstance(node, exp.Cast) and node.to.this == exp.DataType.Type.ARRAY:
         inner = node.to.expressions
         return node, inner[0].sql(dialect="snowflake") if inner else "VARCHAR"
