@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import pyarrow as pa
 
 from credit_risk_platform.adapters.warehouse.base import Warehouse
+from credit_risk_platform.adapters.warehouse.copying import copy_table
 
 TOLERANCE = 1e-9
 """Of two numbers' difference, relative to the larger one where that is above 1."""
@@ -83,34 +83,13 @@ def compare(left: Warehouse, right: Warehouse, mart: Mart, names: tuple[str, str
         connection = duckdb.connect(str(Path(folder) / "parity.duckdb"))
         try:
             for side, warehouse in zip(SIDES, (left, right), strict=True):
-                _load(connection, side, warehouse, mart.table)
+                copy_table(warehouse, mart.table, connection, side)
             return _joined(connection, mart, names)
         finally:
             connection.close()
 
 
 # ---------------------------------------------------------------- inside
-
-
-def _load(connection: duckdb.DuckDBPyConnection, side: str, warehouse: Warehouse, table: str) -> None:
-    with warehouse.stream(f"select * from {table}") as batches:
-        found = list(_first(batches))
-        schema = found[0].schema if found else warehouse.query(f"select * from {table} where false").schema
-        reader = pa.RecordBatchReader.from_batches(schema, _chain(found, batches))
-        connection.register("incoming_rows", reader)
-        connection.execute(f"create table {side} as from incoming_rows")
-        connection.unregister("incoming_rows")
-
-
-def _first(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    for batch in batches:
-        yield batch
-        return
-
-
-def _chain(first: Sequence[pa.RecordBatch], rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    yield from first
-    yield from rest
 
 
 def _joined(connection: duckdb.DuckDBPyConnection, mart: Mart, names: tuple[str, str]) -> Comparison:

@@ -24,6 +24,8 @@ def s3(_s3_session: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Ser
         monkeypatch.delenv(name, raising=False)
     for name, value in _s3_session.credentials.items():
         monkeypatch.setenv(name, value)
+    # boto3's own session, which Dagster uses, keeps the credentials that whoever asked first in this process had.
+    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)
     filesystem.cache_clear()
     yield _s3_session
     filesystem.cache_clear()

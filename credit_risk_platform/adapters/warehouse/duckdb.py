@@ -20,11 +20,12 @@ import duckdb
 import pyarrow as pa
 
 from credit_risk_platform.adapters.object_store import ObjectStore, open_files
-from credit_risk_platform.adapters.warehouse.base import Rows, Staged
+from credit_risk_platform.adapters.warehouse.base import Staged
 from credit_risk_platform.adapters.warehouse.duckdb_writer import DuckLakeTransaction
 from credit_risk_platform.adapters.warehouse.extensions import extension_directory
 from credit_risk_platform.adapters.warehouse.lake_secret import LakeSecret
 from credit_risk_platform.adapters.warehouse.lock import WriterLock
+from credit_risk_platform.adapters.warehouse.single_writes import SingleWrites
 
 CATALOG = "lake"
 SMALL_FILE_BYTES = 1_000_000
@@ -121,7 +122,7 @@ class LakeSession:
         return connection
 
 
-class DuckLakeWarehouse(LakeSession):
+class DuckLakeWarehouse(LakeSession, SingleWrites):
     """Implements `Warehouse`. Catalog and writer lock lie in `root`, a local directory; the data too unless `store`.
 
     Safe to share between threads; open one per process.
@@ -174,26 +175,6 @@ class DuckLakeWarehouse(LakeSession):
                 with _all_or_nothing(cursor):
                     yield transaction
                 transaction.committed()
-
-    def replace_table(self, table: str, rows: Rows) -> int:
-        with self.transaction() as transaction:
-            return transaction.replace_table(table, rows)
-
-    def replace(self, table: str, rows: Rows, where: str, params: Sequence[Any] = ()) -> int:
-        with self.transaction() as transaction:
-            return transaction.replace(table, rows, where, params)
-
-    def upsert(self, table: str, rows: Rows, keys: Sequence[str]) -> int:
-        with self.transaction() as transaction:
-            return transaction.upsert(table, rows, keys)
-
-    def append_missing(self, table: str, rows: Rows, keys: Sequence[str]) -> int:
-        with self.transaction() as transaction:
-            return transaction.append_missing(table, rows, keys)
-
-    def create_view(self, view: str, sql: str) -> None:
-        with self.transaction() as transaction:
-            transaction.create_view(view, sql)
 
     # ---------------------------------------------------------------- upkeep
 

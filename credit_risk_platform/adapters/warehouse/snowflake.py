@@ -18,9 +18,11 @@ from uuid import uuid4
 import duckdb
 import pyarrow as pa
 
-from credit_risk_platform.adapters.warehouse.base import Rows, Staged
+from credit_risk_platform.adapters.warehouse.base import Staged
+from credit_risk_platform.adapters.warehouse.copying import copy_table
 from credit_risk_platform.adapters.warehouse.duckdb import SCHEMAS, Upkeep
 from credit_risk_platform.adapters.warehouse.lock import WriterLockTimeoutError
+from credit_risk_platform.adapters.warehouse.single_writes import SingleWrites
 from credit_risk_platform.adapters.warehouse.snowflake_session import SnowflakeSession
 from credit_risk_platform.adapters.warehouse.snowflake_staging import SnowflakeStaging
 from credit_risk_platform.adapters.warehouse.snowflake_state import STATE
@@ -44,7 +46,7 @@ def _as_it_is(_: duckdb.DuckDBPyConnection) -> None:
     """Every engine reads local files."""
 
 
-class SnowflakeWarehouse:
+class SnowflakeWarehouse(SingleWrites):
     """Implements `Warehouse` on one Snowflake database. Safe to share between threads.
 
     `connect` opens a signed-in connection to the database, with `?` for parameters and statements that commit by
@@ -126,26 +128,6 @@ class SnowflakeWarehouse:
             finally:
                 transaction.dropped()
 
-    def replace_table(self, table: str, rows: Rows) -> int:
-        with self.transaction() as transaction:
-            return transaction.replace_table(table, rows)
-
-    def replace(self, table: str, rows: Rows, where: str, params: Sequence[Any] = ()) -> int:
-        with self.transaction() as transaction:
-            return transaction.replace(table, rows, where, params)
-
-    def upsert(self, table: str, rows: Rows, keys: Sequence[str]) -> int:
-        with self.transaction() as transaction:
-            return transaction.upsert(table, rows, keys)
-
-    def append_missing(self, table: str, rows: Rows, keys: Sequence[str]) -> int:
-        with self.transaction() as transaction:
-            return transaction.append_missing(table, rows, keys)
-
-    def create_view(self, view: str, sql: str) -> None:
-        with self.transaction() as transaction:
-            transaction.create_view(view, sql)
-
     # ---------------------------------------------------------------- upkeep
 
     def maintain(self, keep: timedelta = timedelta(days=7)) -> Upkeep:
@@ -169,8 +151,7 @@ class SnowflakeWarehouse:
             with duckdb.connect(str(aside)) as copy:
                 for table in tables:
                     copy.execute(f"create schema if not exists {table.split('.')[0]}")
-                    copy.register("published", self.query(f"select * from {table}"))
-                    copy.execute(f"create table {table} as from published")
+                    copy_table(self, table, copy, table)
             aside.replace(target)
         finally:
             aside.unlink(missing_ok=True)
