@@ -7,11 +7,12 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-slow check lint sql bench lock clean
+.PHONY: help demo demo-cloud dev test test-slow check lint sql bench lock clean
 export DO_NOT_TRACK := true
 
 help:  ## this list
 	@echo "make demo [ARGS=--once]   the whole graph: land, build marts, train, promote, score, then serve"
+	@echo "make demo-cloud           the same on Snowflake and S3 without an account: stand-ins here; then the warehouses are compared"
 	@echo "make dev                  Dagster on the demo's home, reloading as you edit"
 	@echo "make test [ARGS=...]      the suite"
 	@echo "make test-slow            the long stories: the demo three times, every mart on two engines (CI runs it too)"
@@ -22,6 +23,10 @@ help:  ## this list
 
 demo: $(READY)
 	@$(BIN)/crp demo $(ARGS)
+
+# fakesnow has an environment of its own under data/, which the first start makes.
+demo-cloud: $(READY)
+	@$(BIN)/crp demo-cloud $(ARGS)
 
 dev: $(READY)
 	@$(BIN)/crp dev $(ARGS)

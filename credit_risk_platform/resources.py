@@ -14,8 +14,7 @@ from credit_risk_platform.adapters.object_store import ObjectStore
 from credit_risk_platform.adapters.policies import PolicyBook
 from credit_risk_platform.adapters.registry import BEHAVIOURAL_MODEL, ModelRegistry
 from credit_risk_platform.adapters.tokens import load_token_key
-from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
-from credit_risk_platform.settings import Settings, Target
+from credit_risk_platform.settings import Settings, StreamTransport, Target
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -24,6 +23,9 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from credit_risk_platform.adapters.alerting.channels import Channel
+    from credit_risk_platform.adapters.streaming.transport import Transport
+    from credit_risk_platform.adapters.warehouse.base import Warehouse
+    from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
     from credit_risk_platform.adapters.warehouse.snowflake import SnowflakeWarehouse
     from credit_risk_platform.adapters.warehouse.snowflake_session import Connect
 
@@ -36,7 +38,7 @@ def build_resources(settings: Settings, **overrides: Any) -> dict[str, Any]:
     tracking_url = mlflow_tracking_url(settings)
     resources: dict[str, Any] = {
         "settings": settings,
-        "warehouse": _warehouse(settings, settings.duckdb_threads),
+        "warehouse": open_warehouse(settings),
         "twin": _twin(settings),
         "bundles": BundleStore(settings.files("models")),
         "policies": PolicyBook(settings.policy_folder),
@@ -63,10 +65,10 @@ def build_streaming_resources(settings: Settings, **overrides: Any) -> dict[str,
     from credit_risk_platform.adapters.streaming.streams import Streams
 
     # One thread unless told otherwise: on a few messages a second one costs more than it does.
-    warehouse = overrides.get("warehouse") or _warehouse(settings, settings.duckdb_threads or 1)
+    warehouse = overrides.get("warehouse") or open_warehouse(settings, threads=1)
     secret = settings.pii_token_key
     streams = overrides.get("streams") or Streams(
-        kafka_connection(settings),
+        stream_transport(settings, warehouse),
         settings.kafka_group,
         warehouse,
         BundleStore(settings.files("models")),
@@ -77,27 +79,25 @@ def build_streaming_resources(settings: Settings, **overrides: Any) -> dict[str,
     return {"settings": settings, "warehouse": warehouse, "streams": streams, **overrides}
 
 
-def _warehouse(settings: Settings, threads: int | None) -> DuckLakeWarehouse | SnowflakeWarehouse:
+def open_warehouse(settings: Settings, *, threads: int | None = None) -> DuckLakeWarehouse | SnowflakeWarehouse:
+    """The warehouse of a deployment, of the engine that CRP_TARGET names: the one door to it.
+
+    Nothing is read or signed in to before it is asked; whoever opens it closes it. `threads` is DuckDB's where
+    CRP_DUCKDB_THREADS says nothing.
+    """
     if settings.target is Target.SNOWFLAKE:
         return snowflake_warehouse(settings)
-    return _lake(settings, threads)
+    return settings.lake(threads)
 
 
 def _twin(settings: Settings) -> DuckLakeWarehouse | SnowflakeWarehouse | None:
     """The warehouse of the other engine, to compare with: `None` where there is none."""
     if settings.target is Target.LOCAL:
         return snowflake_warehouse(settings) if settings.snowflake_account else None
+    if settings.twin_home is not None:
+        settings = settings.model_copy(update={"home": settings.twin_home, "lake_url": None})
     there = (settings.paths.warehouse / "catalog.sqlite").exists()
-    return _lake(settings, settings.duckdb_threads) if there else None
-
-
-def _lake(settings: Settings, threads: int | None) -> DuckLakeWarehouse:
-    return DuckLakeWarehouse(
-        settings.paths.warehouse,
-        memory_limit=settings.duckdb_memory_limit,
-        threads=threads,
-        store=settings.object_store,
-    )
+    return settings.lake() if there else None
 
 
 def snowflake_warehouse(settings: Settings) -> SnowflakeWarehouse:
@@ -175,6 +175,22 @@ def mlflow_tracking_url(settings: Settings) -> str | None:
     """Database of MLflow's record; None for SQLite below the home. Here alone its password leaves its wrapping."""
     secret = settings.mlflow_tracking_url
     return secret.get_secret_value() if secret else None
+
+
+def stream_transport(settings: Settings, warehouse: Warehouse | None = None) -> Transport:
+    """Who carries the stream, as CRP_STREAM_TRANSPORT says; nothing is opened.
+
+    `warehouse` is where Kinesis's bookmarks lie: the deployment's own, opened when it is first asked, when not given.
+    """
+    if settings.stream_transport is StreamTransport.KINESIS:
+        from credit_risk_platform.adapters.kinesis_connection import KinesisConnection
+        from credit_risk_platform.adapters.streaming.kinesis_transport import KinesisTransport
+
+        connection = KinesisConnection(settings.kinesis_region, settings.kinesis_endpoint_url)
+        return KinesisTransport(connection, warehouse or open_warehouse(settings, threads=1), settings.kinesis_shards)
+    from credit_risk_platform.adapters.streaming.kafka_transport import KafkaTransport
+
+    return KafkaTransport(kafka_connection(settings), settings.kafka_partitions)
 
 
 def kafka_connection(settings: Settings) -> KafkaConnection:

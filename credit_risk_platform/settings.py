@@ -12,13 +12,16 @@ import sys
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from credit_risk_platform.adapters.files import FileStore
 from credit_risk_platform.adapters.object_store import ObjectStore, open_files
+
+if TYPE_CHECKING:
+    from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
 
 Area: TypeAlias = Literal["lake", "archive", "reports", "models"]
 """`lake` holds bronze and quarantine."""
@@ -171,6 +174,10 @@ class Settings(BaseSettings):
     snowflake_protocol: str = Field("https", pattern="^https?$", validation_alias=_also("SNOWFLAKE_PROTOCOL"))
     """`http` is refused for every host but loopback."""
 
+    twin_home: Path | None = None
+    """For a target of Snowflake: a home of CRP_TARGET=local with the same sources and CRP_PII_TOKEN_KEY, its lake in
+    its own folders. `monitoring/warehouse_parity` compares Snowflake with it; the lake of this home when unset."""
+
     lake_url: str | None = None
     """Where bronze, quarantine, archive, reports, model bundles and the DuckLake's data lie, as s3://bucket/prefix or
     gs://bucket/prefix; below the home when unset. Credentials: as boto3 finds them."""
@@ -202,6 +209,9 @@ class Settings(BaseSettings):
     kinesis_endpoint_url: str | None = None
     """Of a stand-in; AWS itself when unset."""
     kinesis_region: str | None = None
+    """As boto3 finds it when unset."""
+    kinesis_shards: int = Field(1, ge=1, le=1_000)
+    """Shards of a stream that we create: each takes a thousand messages or 1 MB a second, and costs by the hour."""
 
     pii_token_key: SecretStr | None = None
     """Key of the HMAC that turns a customer id into `subject_token`; made and kept in `.secrets` when unset."""
@@ -287,7 +297,7 @@ class Settings(BaseSettings):
 
     @field_validator(
         "home", "lending_club_path", "macro_path", "policy_folder", "alerts_file", "scenario_file",
-        "snowflake_private_key_path", "dagster_config", mode="after",
+        "snowflake_private_key_path", "dagster_config", "twin_home", mode="after",
     )  # fmt: skip
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
@@ -315,6 +325,20 @@ class Settings(BaseSettings):
             "models": self.paths.models,
         }
         return open_files(self.object_store, folders[area], "" if area == "lake" else area)
+
+    def lake(self, threads: int | None = None) -> DuckLakeWarehouse:
+        """The embedded warehouse of this home, whatever the target: ask `resources.open_warehouse` for *the* warehouse.
+
+        Nothing is opened before it is asked. `threads` holds where CRP_DUCKDB_THREADS says nothing.
+        """
+        from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
+
+        return DuckLakeWarehouse(
+            self.paths.warehouse,
+            memory_limit=self.duckdb_memory_limit,
+            threads=self.duckdb_threads or threads,
+            store=self.object_store,
+        )
 
     @property
     def dagster_url(self) -> str:

@@ -20,9 +20,9 @@ def home_settings(home, **more):
 
 
 @contextmanager
-def served(settings, role: Role = Role.UNDERWRITER, ready: bool = True):
+def served(settings, role: Role = Role.UNDERWRITER, ready: bool = True, **opener):
     """A client with a key, once the API can score (or, without `ready`, once it answers)."""
-    app = create_app(settings)
+    app = create_app(settings, **opener)
     port = free_port("127.0.0.1")
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, **UVICORN))
     thread = threading.Thread(target=server.run)

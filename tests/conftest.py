@@ -6,10 +6,12 @@ import logging
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from credit_risk_platform.adapters.dbt_project import DbtWorkspace
@@ -18,6 +20,9 @@ from credit_risk_platform.settings import PROJECT_ROOT, Settings
 from tests.cloud.snowflake_server import fakesnow as fakesnow
 from tests.kafka_cluster import kafka as kafka
 from tests.kafka_cluster import own_broker as own_broker
+from tests.kinesis.kinesis_cluster import kinesis as kinesis
+from tests.kinesis.kinesis_cluster import kinesis_server as kinesis_server
+from tests.loaded_dbt import dbt_server
 from tests.shared_folder import shared_folder
 
 OWN_VARIABLES = ("CRP_", "DAGSTER_", "DBT_", "MLFLOW_", "SNOWFLAKE_", "KAFKA_")
@@ -89,6 +94,47 @@ def _compile_each_project_once(tmp_path_factory: pytest.TempPathFactory) -> Iter
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(DbtWorkspace, "_compile", compile_or_copy)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _load_dbt_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Who starts `dbt` from this process gets a fork of one that has been loaded; what processes start is as ever."""
+    kept = shared_folder(tmp_path_factory) / "parsed"
+    with (
+        tempfile.TemporaryDirectory(prefix="dbt-") as folder,
+        dbt_server(Path(folder), kept) as command,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        for name in ("adapters.dbt_project", "defs.marts.dbt_build"):
+            if module := sys.modules.get(f"credit_risk_platform.{name}"):
+                patch.setattr(module, "DBT", command)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _verify_extensions_once() -> Iterator[None]:
+    """Each new DuckDB hashes 70 MB of extension files for their signatures: 0.3 s, and a worker opens many hundreds.
+
+    The first one of a process proves that they are signed; the rest of this process takes the same files as they are.
+    """
+    connect, proven = duckdb.connect, False
+
+    def connect_to_the_proven(*args: Any, **options: Any) -> duckdb.DuckDBPyConnection:
+        nonlocal proven
+        config = options.get("config") or {}
+        if "extension_directory" not in config:
+            return connect(*args, **options)
+        if proven:
+            options["config"] = {**config, "allow_unsigned_extensions": True}
+        opened = connect(*args, **options)
+        if not proven:
+            opened.execute("load ducklake; load sqlite_scanner")
+            proven = True
+        return opened
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(duckdb, "connect", connect_to_the_proven)
         yield
 
 

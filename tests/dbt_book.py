@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -16,7 +15,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from credit_risk_platform.adapters import outside_tables
+from credit_risk_platform.adapters import dbt_project, outside_tables
 from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
 from credit_risk_platform.domain.contracts.column import Column
 from credit_risk_platform.domain.contracts.feed_columns import MACRO_COLUMNS, REPAYMENT_COLUMNS
@@ -131,8 +130,9 @@ class DbtBook:
             "DBT_PROFILES_DIR": str(DBT_PROJECT),
             "DBT_PROJECT_DIR": str(DBT_PROJECT),
         }
-        command = [sys.executable, "-m", "dbt.cli.main", *arguments]
-        run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+        run = subprocess.run(
+            [*dbt_project.DBT, *arguments], env=environment, capture_output=True, text=True, timeout=300, check=False
+        )
         assert (run.returncode == 0) is succeeds, run.stdout[-6_000:] + run.stderr[-2_000:]
         results = json.loads((target / "run_results.json").read_text())["results"]
         return {_name(result["unique_id"]): result["status"] for result in results}

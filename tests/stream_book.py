@@ -24,8 +24,8 @@ from kafka.admin import KafkaAdminClient
 
 from credit_risk_platform.adapters.code_version import code_hash
 from credit_risk_platform.adapters.kafka_connection import KafkaConnection
-from credit_risk_platform.adapters.kafka_producer import ProducerReport, produce
 from credit_risk_platform.adapters.ledger_writer import Stamp
+from credit_risk_platform.adapters.producing import ProducerReport
 from credit_risk_platform.adapters.streaming.batch import BatchReport, OffsetRange
 from credit_risk_platform.adapters.streaming.streams import Streams
 from credit_risk_platform.adapters.tokens import load_token_key
@@ -35,6 +35,7 @@ from credit_risk_platform.domain.synthetic.events import Event, Pace, applicatio
 from credit_risk_platform.resources import build_streaming_resources
 from credit_risk_platform.settings import Settings
 from tests.kafka_cluster import KafkaCluster
+from tests.kinesis.kinesis_cluster import KinesisCluster
 from tests.scoring_book import Book, crown, make_book, train
 
 TODAY = date(2026, 6, 30)
@@ -81,9 +82,13 @@ def new_home(home: Path) -> Path:
     return home
 
 
-def fresh_topics(cluster: KafkaCluster, partitions: int = 3, **config: Any) -> None:
+def fresh_topics(cluster: KafkaCluster | KinesisCluster, partitions: int = 3, **config: Any) -> None:
     """The applications' topic and its dead letters' made anew: the name is the contract's, so tests take turns."""
     names = [TOPIC, TOPIC + DEAD_LETTER_SUFFIX]
+    if isinstance(cluster, KinesisCluster):
+        cluster.new_topic(names[0], partitions)
+        cluster.new_topic(names[1], 1)
+        return
     admin = KafkaAdminClient(**cluster.connection.options())
     try:
         if present := [name for name in names if name in admin.list_topics()]:
@@ -99,7 +104,7 @@ class StreamHome:
     """One home at one cluster, as a run, the fast lane and a test see it."""
 
     settings: Settings
-    cluster: KafkaCluster
+    cluster: KafkaCluster | KinesisCluster
     streams: Streams = field(init=False)
 
     def __post_init__(self) -> None:
@@ -107,7 +112,7 @@ class StreamHome:
         self.streams, self.warehouse = resources["streams"], resources["warehouse"]
 
     def send(self, events: Sequence[Event]) -> ProducerReport:
-        return produce(self.cluster.connection, TOPIC, events)
+        return self.streams.transport.produce(TOPIC, events)
 
     def pending(self, at_most: int = 100_000) -> list[OffsetRange]:
         return self.streams.log(TOPIC).pending(at_most)
@@ -144,14 +149,21 @@ def settings_of(home: Path, **chosen: Any) -> Settings:
 
 
 @contextmanager
-def opened(home: Path, cluster: KafkaCluster, **chosen: Any) -> Iterator[StreamHome]:
+def opened(home: Path, cluster: KafkaCluster | KinesisCluster, **chosen: Any) -> Iterator[StreamHome]:
     chosen = {"kafka_group": f"group-{uuid.uuid4().hex[:8]}"} | chosen
-    settings = settings_of(home, kafka_bootstrap_servers=cluster.connection.bootstrap_servers, **chosen)
+    settings = settings_of(home, **_carried_by(cluster), **chosen)
     stream = StreamHome(settings, cluster)
     try:
         yield stream
     finally:
         stream.close()
+
+
+def _carried_by(cluster: KafkaCluster | KinesisCluster) -> dict[str, Any]:
+    if isinstance(cluster, KafkaCluster):
+        return {"kafka_bootstrap_servers": cluster.connection.bootstrap_servers}
+    there = cluster.connection
+    return {"stream_transport": "kinesis", "kinesis_endpoint_url": there.endpoint_url, "kinesis_region": there.region}
 
 
 def sound(count: int, seed: int = 7) -> list[Event]:

@@ -114,10 +114,15 @@ def _template(version: str) -> Template:
 
 
 _FROM_LEDGER = f"""
+    with declined as (
+        select score_id, subject_token, known_at, policy_version, points, pd, reasons from {LEDGER}
+        where score_id in (select unnest(?::varchar[])) and decision = '{Decision.DECLINE}' and {{within}}
+    )
     select score_id, subject_token, known_at as decided_at, policy_version, points,
         pd >= decline_from as by_score, reasons,
-        list_transform(reasons, lambda code: reason_texts[code]) as reason_texts
-    from {LEDGER} join {policy_record.TABLE} using (policy_version)
-    where score_id in (select unnest(?::varchar[])) and decision = '{Decision.DECLINE}' and {{within}}
+        case when reasons is not null then coalesce(reason_texts, []) end as reason_texts
+    from declined
+    join (select policy_version, decline_from from {policy_record.TABLE}) as policy using (policy_version)
+    left join ({policy_record.in_words("declined")}) as told using (score_id)
     order by score_id
 """

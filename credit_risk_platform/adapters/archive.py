@@ -73,7 +73,7 @@ def archive_day(
         )
         unchanged = earlier is not None and earlier.version == found.version
         if earlier is not None and not unchanged:
-            _refuse_losses(warehouse, store, earlier, found, made)
+            _refuse_losses(store, earlier, found, made)
         for file in found.files:
             if file.name in made and store.digest(file.name) != (file.bytes, file.sha256):
                 store.put(made[file.name], file.name)
@@ -123,7 +123,7 @@ def _archive_table(
     scratch: Path,
     made: dict[str, Path],
 ) -> ArchivedTable:
-    sql, params = archive_tables.of_day(table, tables, snapshot, day)
+    sql, params = archive_tables.of_day(warehouse, table, tables, snapshot, day)
     ordered = f"{sql} order by {', '.join(archive_tables.quoted(table.order))}"
     files = []
     with warehouse.stream(ordered, params, GROUP_ROWS) as batches:
@@ -193,9 +193,7 @@ def _described(file: Path, stem: str, suffix: str, made: dict[str, Path], rows: 
     return ArchivedFile(name, size, sha, rows)
 
 
-def _refuse_losses(
-    warehouse: Warehouse, store: ArchiveStore, earlier: DayManifest, found: DayManifest, made: dict[str, Path]
-) -> None:
+def _refuse_losses(store: ArchiveStore, earlier: DayManifest, found: DayManifest, made: dict[str, Path]) -> None:
     keys = {table.name: archive_tables.quoted(table.key) for table in archive_tables.TABLES}
     for before in earlier.tables:
         # From a file that is damaged nothing could be restored: what the lake holds takes its place.
@@ -209,7 +207,9 @@ def _refuse_losses(
         same = " and ".join(f"old.{key} is not distinct from new.{key}" for key in keys[table.table])
         gone = f"not exists (select 1 {kept}{same})" if files else "true"
         sql = f"select count(*) as n from ({archived_rows(store, table)}) as old where {gone}"
-        if lost := warehouse.query(sql)["n"][0].as_py():
+        with store.engine() as engine:
+            lost = engine.execute(sql).fetchall()[0][0]
+        if lost:
             raise ArchiveError(
                 f"the archive of {earlier.day} holds {lost:,} rows of {table.table} that the table has lost; it was "
                 f"left as it is. Bring them back first: crp archive restore --day {earlier.day}"

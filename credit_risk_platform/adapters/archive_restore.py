@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import chain
 from typing import Any
+
+import duckdb
+import pyarrow as pa
 
 from credit_risk_platform.adapters import archive_tables
 from credit_risk_platform.adapters.archive import archived_rows, verify
@@ -72,7 +76,7 @@ def out_of_date(warehouse: Warehouse, store: ArchiveStore, day: date, days: int)
     tables, snapshot = archive_tables.present(warehouse), warehouse.snapshot()
     found = []
     for table in tables:
-        sql, params = archive_tables.arrivals(table, tables, snapshot, first, days)
+        sql, params = archive_tables.arrivals(warehouse, table, tables, snapshot, first, days)
         counts = f"select arrived_at::date as day, count(*) as n from ({sql}) group by all order by all"
         for row in warehouse.query(counts, params).to_pylist():
             manifest = manifests[row["day"]]
@@ -88,14 +92,18 @@ def out_of_date(warehouse: Warehouse, store: ArchiveStore, day: date, days: int)
 
 
 def _restore(transaction: Transaction, store: ArchiveStore, archived: ArchivedTable) -> Restored:
-    table, rows = _BY_NAME[archived.table], archived_rows(store, archived)
-    transaction.append(table.name, Select(f"{rows} limit 0"))  # makes it where it is absent
+    table = _BY_NAME[archived.table]
+    transaction.stage("archived_rows", Select(archived_rows(store, archived)))
+    transaction.append(table.name, Select("select * from archived_rows where false"))  # makes it where it is absent
     same = _same(table)
-    missing = f"select * from ({rows}) as new where not exists (select 1 from {table.name} as old where {same})"
+    missing = f"select * from archived_rows as new where not exists (select 1 from {table.name} as old where {same})"
     added = transaction.append(table.name, Select(missing))
-    names = ", ".join(archive_tables.quoted(list(archived.schema)))
-    there = f"select {names} from {table.name} as old where exists (select 1 from ({rows}) as new where {same})"
-    differing = transaction.query(f"select count(*) as n from (({rows}) except all ({there}))")["n"][0].as_py()
+    other = " or ".join(
+        f"old.{name} is distinct from new.{name}" for name in archive_tables.quoted(list(archived.schema))
+    )
+    differing = transaction.query(
+        f"select count(*) as n from archived_rows as new join {table.name} as old on {same} where {other}"
+    )["n"][0].as_py()
     return Restored(table.name, archived.rows, added, differing)
 
 
@@ -112,15 +120,23 @@ def _compare(
     snapshot: str,
     day: date,
 ) -> Compared:
-    held = _print(warehouse, *archive_tables.of_day(table, tables, snapshot, day))
-    if archived is None or not archived.files:
-        return Compared(table.name, held[0], 0, held[0] == 0)
-    read = _print(warehouse, archived_rows(store, archived), [])
+    sql, params = archive_tables.of_day(warehouse, table, tables, snapshot, day)
+    with store.engine() as engine, warehouse.stream(sql, params) as batches:
+        held = (0, None, None)
+        if (first := next(batches, None)) is not None:
+            engine.register("of_the_day", pa.RecordBatchReader.from_batches(first.schema, chain([first], batches)))
+            held = _print(engine, "from of_the_day")
+        if archived is None or not archived.files:
+            return Compared(table.name, held[0], 0, held[0] == 0)
+        read = _print(engine, archived_rows(store, archived))
     return Compared(table.name, held[0], read[0], held == read)
 
 
-def _print(warehouse: Warehouse, sql: str, params: Sequence[Any]) -> tuple[int, Any, Any]:
-    """Count, and two sums over a hash of each row: equal for equal rows in any order."""
+def _print(engine: duckdb.DuckDBPyConnection, sql: str) -> tuple[int, Any, Any]:
+    """Count, and two sums over a hash of each row: equal for equal rows in any order.
+
+    By one engine for both sides: engines hash otherwise.
+    """
     sums = "count(*) as n, bit_xor(hash(rows)) as mixed, sum(hash(rows)::hugeint)::varchar as summed"
-    row = warehouse.query(f"select {sums} from ({sql}) as rows", params).to_pylist()[0]
-    return row["n"], row["mixed"], row["summed"]
+    [(count, mixed, summed)] = engine.execute(f"select {sums} from ({sql}) as rows").fetchall()
+    return count, mixed, summed

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+import duckdb
+
 from credit_risk_platform.adapters.files import Place, as_files
 from credit_risk_platform.adapters.warehouse.lock import WriterLock
 
@@ -63,6 +65,14 @@ class ArchiveStore:
 
     def remove(self, name: str) -> None:
         self._files.remove(name)
+
+    @contextmanager
+    def engine(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A DuckDB that reads the files at their `location`s, whatever engine the warehouse has."""
+        with duckdb.connect() as engine:
+            engine.execute("set timezone = 'UTC'")
+            self._files.equip(engine)
+            yield engine
 
     def location(self, name: str) -> str:
         """What an engine reads the file by."""

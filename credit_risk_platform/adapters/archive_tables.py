@@ -65,7 +65,7 @@ def present(warehouse: Warehouse) -> tuple[RawTable, ...]:
 
 
 def arrivals(
-    table: RawTable, tables: Sequence[RawTable], snapshot: str, first: date, days: int = 1
+    warehouse: Warehouse, table: RawTable, tables: Sequence[RawTable], snapshot: str, first: date, days: int = 1
 ) -> tuple[str, list[Any]]:
     """(query for the rows that arrived on `first` or the days after it, with `arrived_at`, its parameters).
 
@@ -73,9 +73,9 @@ def arrivals(
     """
     between = [first, first + timedelta(days=days)]
     if not table.by_message or BATCHES not in {one.name for one in tables}:
-        rows = f"select raw.*, {table.arrived} as arrived_at from {_as_of(table.name, snapshot)} as raw"
+        rows = f"select raw.*, {table.arrived} as arrived_at from {warehouse.at(table.name, snapshot)} as raw"
         return f"select * from ({rows}) where {_WITHIN.format('arrived_at')}", between
-    batches = _as_of(BATCHES, snapshot)
+    batches = warehouse.at(BATCHES, snapshot)
     same = " and ".join(f'raw."{name}" = batch."{name}"' for name in _PARTITION)
     # The table grows for years: only rows that may have arrived in these days are compared with batches.
     spans = f"""
@@ -83,7 +83,7 @@ def arrivals(
         from {batches} where {_WITHIN.format("committed_at")} group by all
     """
     near = f"""
-        select raw.* from {_as_of(table.name, snapshot)} as raw left join ({spans}) as batch on {same}
+        select raw.* from {warehouse.at(table.name, snapshot)} as raw left join ({spans}) as batch on {same}
         where (raw."offset" >= batch.start_offset and raw."offset" < batch.end_offset)
             or ({_WITHIN.format(table.arrived)})
     """
@@ -97,15 +97,13 @@ def arrivals(
     return f"select * from ({rows}) where {_WITHIN.format('arrived_at')}", between * 3
 
 
-def of_day(table: RawTable, tables: Sequence[RawTable], snapshot: str, day: date) -> tuple[str, list[Any]]:
+def of_day(
+    warehouse: Warehouse, table: RawTable, tables: Sequence[RawTable], snapshot: str, day: date
+) -> tuple[str, list[Any]]:
     """(query for the rows that arrived on `day` as of a snapshot, its parameters), in no order."""
-    sql, params = arrivals(table, tables, snapshot, day)
+    sql, params = arrivals(warehouse, table, tables, snapshot, day)
     return f"select * exclude (arrived_at) from ({sql})", params
 
 
 def quoted(names: Sequence[str], prefix: str = "") -> list[str]:
     return [f'{prefix}"{name}"' for name in names]
-
-
-def _as_of(table: str, snapshot: str) -> str:
-    return f"(select * from {table} at (version => {int(snapshot)}))"

@@ -52,6 +52,6 @@ def _select(table: str) -> str:
 
 _NOTHING = f"select {', '.join(f'cast(null as {c.type}) as {c.name}' for c in BANK_COLUMNS)} where false"
 _SHOWN = """
-    select view_definition as sql from information_schema.views
+    select lower(view_definition) as sql from information_schema.views
     where lower(table_schema) = ? and lower(table_name) = ?
 """

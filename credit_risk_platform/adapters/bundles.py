@@ -111,6 +111,10 @@ class BundleStore:
             raise BundleNotFoundError(f"{sha!r} is no bundle: a bundle is named by the 64 hex digits of its SHA-256")
         return self.root / _name(sha)
 
+    def location(self, sha: str) -> str:
+        """Where the bundle lies for everybody: a path of this home, or the object's address."""
+        return self.files.location(_name(sha))
+
     def shas(self) -> list[str]:
         """Every bundle of the store, sorted."""
         found = (Path(name) for name in self.files.names("bundles"))

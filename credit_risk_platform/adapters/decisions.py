@@ -90,14 +90,15 @@ def faults(warehouse: Warehouse) -> dict[str, Any]:
         f"as {name}_examples"
         for name, rule in _FAULTS.items()
     )
-    row = warehouse.query(f"select {counted} from {TABLE}").to_pylist()[0]
+    sql = f"select {counted} from {TABLE} left join ({_BLANK_TEXTS}) as blanks on blank = score_id"
+    row = warehouse.query(sql).to_pylist()[0]
     return {name: (row[name], row[f"{name}_examples"]) for name in names}
 
 
 def mix(warehouse: Warehouse) -> list[dict[str, Any]]:
     """Decisions, share, mean PD and how many bear a fraud signal, per outcome, mildest first; 0 where there is none."""
     sql = f"""
-        select outcome, count(*) as n, avg(pd) as mean_pd, count(*) filter (len(fraud_signals) > 0) as signals
+        select outcome, count(*) as n, avg(pd) as mean_pd, count(*) filter (array_length(fraud_signals) > 0) as signals
         from {TABLE} group by outcome
     """
     found = {row["outcome"]: row for row in warehouse.query(sql).to_pylist()}
@@ -125,7 +126,7 @@ def top_reasons(warehouse: Warehouse) -> pa.Table:
         select reason, any_value(text) as text, count(*) as decisions, count(*) filter (place = 1) as first
         from (
             select unnest(reasons) as reason, unnest(reason_texts) as text,
-                unnest(range(1, len(reasons) + 1)) as place
+                unnest(range(1, array_length(reasons) + 1)) as place
             from {TABLE} where reasons is not null
         )
         group by reason order by decisions desc, reason
@@ -162,24 +163,28 @@ _DUE = f"""
     where decision is not null and before.fraud_signals is distinct from coalesce(signals, [])
     qualify row_number() over (partition by score_id order by event_time, event_id) = 1
 """
-_OUTCOME = f"case when decision = '{Decision.APPROVE}' and len(signals) > 0 then '{Decision.REFER}' else decision end"
+_OUTCOME = f"""
+    case when decision = '{Decision.APPROVE}' and array_length(signals) > 0 then '{Decision.REFER}' else decision end
+"""
 _ROUTE = f"""
-    case when outcome <> '{Decision.REFER}' then '{AUTO}' when len(signals) > 0 then '{FRAUD}' else '{PERSON}' end
+    case when outcome <> '{Decision.REFER}' then '{AUTO}' when array_length(signals) > 0 then '{FRAUD}'
+        else '{PERSON}' end
 """
 # The days are bound, so that the engine skips the ledger's files of all other days.
 _DECIDED = f"""
     select score_id, loan_id, subject_token, channel, as_of, known_at as decided_at, {_OUTCOME} as outcome,
         {_ROUTE} as route, decision as policy_decision, rules, reasons,
-        list_transform(reasons, lambda code: reason_texts[code]) as reason_texts, signals as fraud_signals, pd, points,
-        band, approve_below, decline_from, policy_version, model_name, bundle_sha, run_id
+        case when reasons is not null then coalesce(reason_texts, []) end as reason_texts, signals as fraud_signals,
+        pd, points, band, approve_below, decline_from, policy_version, model_name, bundle_sha, run_id
     from due
     join (
         select score_id, known_at, run_id from {LEDGER}
         where as_of between (select min(as_of) from due) and (select max(as_of) from due)
     ) using (score_id)
     join (
-        select policy_version, approve_below, decline_from, reason_texts from {policy_record.TABLE}
+        select policy_version, approve_below, decline_from from {policy_record.TABLE}
     ) using (policy_version)
+    left join ({policy_record.in_words("due")}) as told using (score_id)
 """
 _QUEUE = f"""
     select score_id, loan_id, subject_token, route, decided_at, pd, points, band, rules, reasons, reason_texts,
@@ -188,20 +193,25 @@ _QUEUE = f"""
 """
 _REFUSED = f"policy_decision <> '{Decision.APPROVE}'"
 _BLANK_TEXTS = f"""
-    select score_id from (select score_id, unnest(reason_texts) as text from {TABLE})
+    select distinct score_id as blank from (select score_id, unnest(reason_texts) as text from {TABLE})
     where coalesce(trim(text), '') = ''
 """
 _FAULTS = {
-    "without_reasons": f"{_REFUSED} and not coalesce(len(reasons) between 1 and 5, false)",
-    "without_text": f"{_REFUSED} and (reason_texts is null or score_id in ({_BLANK_TEXTS}))",
-    "approved_with_reasons": f"policy_decision = '{Decision.APPROVE}' and len(reasons) > 0",
+    "without_reasons": f"{_REFUSED} and not coalesce(array_length(reasons) between 1 and 5, false)",
+    "without_text": f"""
+        {_REFUSED} and (reason_texts is null or blank is not null
+            or array_length(reason_texts) < array_length(reasons))
+    """,
+    "approved_with_reasons": f"policy_decision = '{Decision.APPROVE}' and array_length(reasons) > 0",
     "declined_by_fraud": f"outcome = '{Decision.DECLINE}' and policy_decision <> '{Decision.DECLINE}'",
-    "eased": f"outcome = '{Decision.APPROVE}' and (policy_decision <> '{Decision.APPROVE}' or len(fraud_signals) > 0)",
-    "changed_without_fraud": "outcome <> policy_decision and len(fraud_signals) = 0",
+    "eased": f"""
+        outcome = '{Decision.APPROVE}' and (policy_decision <> '{Decision.APPROVE}' or array_length(fraud_signals) > 0)
+    """,
+    "changed_without_fraud": "outcome <> policy_decision and array_length(fraud_signals) = 0",
     "off_the_cutoffs": f"""
         policy_decision <> case when pd >= decline_from then '{Decision.DECLINE}'
             when pd >= approve_below then '{Decision.REFER}' else '{Decision.APPROVE}' end
-        and len(rules) = 0
+        and array_length(rules) = 0
     """,
 }
 _PERCENT = "round({} * 100, 2) || ' %'"
@@ -209,7 +219,7 @@ _PATH = f"""
     case when pd >= decline_from then 'PD from ' || {_PERCENT.format("decline_from")} || ' on'
         when pd >= approve_below then 'PD from ' || {_PERCENT.format("approve_below")} || ' on'
         else 'PD below ' || {_PERCENT.format("approve_below")} end
-    || case when len(rules) > 0 then ', rule ' || array_to_string(rules, ' and ') else '' end
+    || case when array_length(rules) > 0 then ', rule ' || array_to_string(rules, ' and ') else '' end
     || case when outcome <> policy_decision
         then ', fraud signal ' || array_to_string(fraud_signals, ' and ') else '' end
 """

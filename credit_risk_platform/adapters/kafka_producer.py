@@ -1,29 +1,27 @@
 """Sends events to a topic at a stated rate and says what became of them.
 
-Belongs here: pacing, delivery, the report. Does not: what the events are (`domain.synthetic`, `sources`), topics
-(`kafka_topics`).
+Belongs here: delivery. Does not: pace and report (`producing`), what the events are (`domain.synthetic`, `sources`),
+topics (`kafka_topics`).
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from credit_risk_platform.adapters.kafka_client import connect
 from credit_risk_platform.adapters.kafka_connection import KafkaConnection
-from credit_risk_platform.domain.synthetic.events import Event, Expected, Sent
+from credit_risk_platform.adapters.producing import ProduceError, ProducerReport, Tally, check_rate, paced
+from credit_risk_platform.domain.synthetic.events import Event
 
 if TYPE_CHECKING:
     from kafka import KafkaProducer
 
 UNCONFIRMED = 10_000
 """Messages that may wait for the broker's word before we wait for it: what bounds memory."""
-PROGRESS_SECONDS = 0.1
 WAIT_SECONDS = 30.0
 _OPTIONS: Mapping[str, Any] = {
     "acks": "all",
@@ -38,33 +36,6 @@ _OPTIONS: Mapping[str, Any] = {
 }
 
 
-class ProduceError(RuntimeError):
-    """Messages that could not be delivered; says how many were, why it stopped and what to do."""
-
-
-@dataclass(frozen=True)
-class ProducerReport:
-    """What was sent. Every one of `sent` messages is confirmed by the broker."""
-
-    topic: str
-    sent: int
-    seconds: float
-    """From the first message to the confirmation of the last."""
-    rate: float | None
-    """Messages a second; None for fewer than two."""
-    bytes: int
-    kinds: Mapping[str, int]
-    """Kind (`Sent`) -> messages."""
-    meant: Mapping[str, str]
-    """Kind -> the outcome the sink should reach with it."""
-    expected: Mapping[str, int]
-    """Outcome -> messages."""
-    partitions: Mapping[int, int]
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-
 def produce(
     connection: KafkaConnection,
     topic: str,
@@ -74,22 +45,20 @@ def produce(
 ) -> ProducerReport:
     """Send `events` in their order, `rate` a second (None: as fast as the broker takes them), until they end.
 
-    A stall is made up for afterwards: message i is due i/rate seconds after the first. `on_progress` is told the number
-    sent so far, about ten times a second.
+    `on_progress` is told the number sent so far, about ten times a second.
 
     Raises:
         ProduceError: the broker is away, does not know the topic, or refuses a message; the first fault ends it.
         ValueError: a rate of zero or less.
     """
-    if rate is not None and rate <= 0:
-        raise ValueError(f"A rate is above zero, or None for as fast as possible, not {rate}.")
     from kafka.errors import KafkaError
 
+    check_rate(rate)
     delivery = _Delivery(topic, connection.bootstrap_servers)
     try:
         with _connected(connection) as producer:
             producer.partitions_for(topic)  # who leads them is known before the clock starts
-            for event in _paced(events, rate, on_progress):
+            for event in paced(events, rate, on_progress):
                 delivery.send(producer, event)
             delivery.wait(at_most=0)
             seconds = time.perf_counter() - delivery.started
@@ -115,42 +84,20 @@ def _connected(connection: KafkaConnection) -> Iterator[KafkaProducer]:
     producer.close(timeout=WAIT_SECONDS)
 
 
-def _paced(events: Iterable[Event], rate: float | None, on_progress: Callable[[int], None]) -> Iterable[Event]:
-    """`events`, each when it is due. Sleeps are a millisecond or more: high rates go in bursts."""
-    start = told = 0.0
-    for number, event in enumerate(events):
-        now = time.perf_counter()
-        start, told = start or now, told or now  # the first event may take time to make
-        ahead = number / rate - (now - start) if rate is not None else 0.0
-        if ahead > 0.001:
-            time.sleep(ahead)
-        if now - told > PROGRESS_SECONDS:
-            on_progress(number)
-            told = now
-        yield event
-
-
-class _Delivery:
-    """Counts what goes out and what comes back. The broker's word arrives on the client's own thread."""
+class _Delivery(Tally):
+    """The broker's word arrives on the client's own thread."""
 
     def __init__(self, topic: str, where: str) -> None:
-        self.topic, self.where = topic, where
-        self.sent, self.bytes, self.confirmed = 0, 0, 0
-        self.kinds = Counter[tuple[Sent, Expected]]()
-        self.partitions = Counter[int]()
+        super().__init__(topic)
+        self.where = where
         self.failures: list[Exception] = []
-        self.started = time.perf_counter()
         self._lock = threading.Lock()
 
     def send(self, producer: KafkaProducer, event: Event) -> None:
-        if not self.sent:
-            self.started = time.perf_counter()
+        self.count(event)
         future = producer.send(self.topic, key=event.key, value=event.value)
         future.add_callback(self._confirm)
         future.add_errback(self.failures.append)
-        self.sent += 1
-        self.bytes += len(event.value or b"")
-        self.kinds[event.kind, event.expected] += 1
         self.wait(at_most=UNCONFIRMED)
 
     def _confirm(self, metadata: Any) -> None:
@@ -164,22 +111,6 @@ class _Delivery:
             time.sleep(0.001)
         if self.failures:
             raise self.failures[0]
-
-    def report(self, seconds: float) -> ProducerReport:
-        expected = Counter[str]()
-        for (_, outcome), count in self.kinds.items():
-            expected[str(outcome)] += count
-        return ProducerReport(
-            topic=self.topic,
-            sent=self.sent,
-            seconds=seconds,
-            rate=(self.sent - 1) / seconds if self.sent > 1 else None,
-            bytes=self.bytes,
-            kinds={str(kind): count for (kind, _), count in self.kinds.items()},
-            meant={str(kind): str(outcome) for kind, outcome in self.kinds},
-            expected=dict(expected),
-            partitions=dict(sorted(self.partitions.items())),
-        )
 
     def fault(self, error: Exception) -> ProduceError:
         from kafka import errors

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 
@@ -35,6 +35,7 @@ _NOT_LEDGERED = ("content_hash", "rules")
 """Of the staged scores: what goes into the links, and what stands in the score tables only."""
 _DECIDED = ("decision", "reasons")
 _SAID = ("pd", "band", *_DECIDED)
+_HELD = pa.schema([("score_id", pa.string())] + [SCORE_SCHEMA.field(name) for name in _SAID])
 
 
 @dataclass(frozen=True)
@@ -99,11 +100,23 @@ def with_packed(batch: pa.RecordBatch) -> pa.RecordBatch:
     return batch.append_column(ledger_sql.PACKED, packed(batch.column("numeric_inputs")))
 
 
+class _Made(Protocol):
+    @property
+    def after(self) -> str | None: ...
+
+
+@dataclass(frozen=True)
+class _State:
+    after: str
+
+
 class Tail:
     """The ledger's last seal, remembered by a process that wrote it. Anyone else's commit makes it ask again."""
 
     def __init__(self) -> None:
-        self._written: tuple[Transaction, Seal] | None = None
+        self._written: tuple[_Made, Seal] | None = None
+        self.unbroken = False
+        """Whether the last one to append found that nobody else had written since the one before."""
 
     @property
     def written(self) -> bool:
@@ -113,13 +126,30 @@ class Tail:
     def remember(self, transaction: Transaction, seal: Seal) -> None:
         self._written = (transaction, seal)
 
+    def moved(self, before: str, after: str) -> None:
+        """This process made the state `after` of `before`, and changed no rows."""
+        if self._written is not None and self._written[0].after == before:
+            self._written = (_State(after), self._written[1])
+
+    def carried(self, transaction: Transaction) -> Mapping[str, int]:
+        """Past a transaction that appends nothing to the ledger: it is this process's own. No rows of any table."""
+        if (seal := self.last(transaction)) is not None:
+            self.remember(transaction, seal)
+        return {}
+
     def last(self, transaction: Transaction) -> Seal | None:
         """The last seal, if it is known to be that still: the commit went through, and none came after it."""
         before = transaction.before  # asked in any case: only who asks is told what the commit made
         if self._written is None:
             return None
         written, seal = self._written
-        return seal if written.after == before else None
+        self.unbroken = written.after == before
+        return seal if self.unbroken else None
+
+
+def nothing_held() -> pa.Table:
+    """As `held` of loans that the ledger holds no score of."""
+    return _HELD.empty_table()
 
 
 def held(warehouse: Warehouse, day: date, loan_ids: pa.ChunkedArray) -> pa.Table:
@@ -159,6 +189,8 @@ def append(
     seal_no, previous = (last.seal_no + 1, last.seal_hash) if last else (1, GENESIS)
     count = _stage_links(transaction, previous)
     if not count:
+        if tail is not None and last is not None:
+            tail.remember(transaction, last)
         return None
     digest = transaction.query(ledger_sql.digest("links", "row_hash", bucket_digits(count)))["digest"][0].as_py()
     stamped, params = _stamped(stamp, schema.names)

@@ -30,6 +30,27 @@ SCHEMA = pa.schema(
         ("reason_texts", pa.map_(pa.string(), pa.string())),
     ]
 )
+_WORDS = f"""
+    select policy_version, unnest(map_keys(reason_texts)) as code, unnest(map_values(reason_texts)) as text from {TABLE}
+"""
+
+
+def in_words(scores: str) -> str:
+    """Query for (score_id, reason_texts): the approved texts of the reasons that each row of `scores` gives.
+
+    In the order of the reasons, by the version of the policy that decided. `scores` is a table, or a name of the
+    statement, with columns score_id, policy_version and reasons; who gives no reason is left out.
+    """
+    return f"""
+        select score_id, list(text order by place) as reason_texts
+        from (
+            select score_id, policy_version, unnest(reasons) as code,
+                unnest(range(1, array_length(reasons) + 1)) as place
+            from {scores}
+        ) as given
+        left join ({_WORDS}) as words using (policy_version, code)
+        group by score_id
+    """
 
 
 @dataclass(frozen=True)

@@ -74,9 +74,9 @@ def unreasoned(warehouse: Warehouse, as_of: date, known: Sequence[str], fifth: s
             select score_id, decision, case
                 when decision is null then 'undecided'
                 when decision = 'approve' then case when reasons is not null then 'approved_with_reasons' end
-                when not coalesce(len(reasons) between 1 and 4 or (len(reasons) = 5 and reasons[5] = ?), false)
-                    then 'wrong_number'
-                when len(list_distinct(reasons)) < len(reasons) then 'wrong_number'
+                when not coalesce(array_length(reasons) between 1 and 4
+                    or (array_length(reasons) = 5 and reasons[5] = ?), false) then 'wrong_number'
+                when array_length(list_distinct(reasons)) < array_length(reasons) then 'wrong_number'
                 when strange.score_id is not null then 'unknown_reason'
             end as fault
             from {SCORES} left join strange using (score_id) where as_of = ?

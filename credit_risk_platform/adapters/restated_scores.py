@@ -18,7 +18,7 @@ from credit_risk_platform.adapters.landing.layout import MACRO
 from credit_risk_platform.adapters.ledger import LEDGER
 from credit_risk_platform.adapters.portfolio import OUTCOMES
 from credit_risk_platform.adapters.restatements import KEYS_TABLE, Restatement, replace_pair
-from credit_risk_platform.adapters.warehouse.base import Select, Staged, Warehouse
+from credit_risk_platform.adapters.warehouse.base import Batches, Select, Staged, Warehouse
 
 TABLE = "monitoring.restated_scores"
 BUILT_SCHEMA = pa.schema([("asset", pa.string()), ("storage_id", pa.int64()), ("built_at", pa.timestamp("us"))])
@@ -34,11 +34,10 @@ SCHEMA = pa.schema(
         ("outcome", pa.string()),
     ]
 )
-_NAMED = f"""
-    select upstream, unnest(from_json(upstream, '[{{"asset": "VARCHAR", "storage_id": "BIGINT"}}]'), recursive := true)
-    from (select distinct upstream from {LEDGER})
+_NAMED = """
+    select upstream, unnest(from_json(upstream, '[{"asset": "VARCHAR", "storage_id": "BIGINT"}]'), recursive := true)
+    from incoming_rows
 """
-"""(upstream, asset, storage_id): a run has few texts of upstreams, however many scores it made."""
 _PAIR = "dataset = ? and batch = ? and previous_batch = ?"
 
 
@@ -46,8 +45,10 @@ def pointers(warehouse: Warehouse, assets: Sequence[str]) -> pa.Table:
     """(asset, storage_id) of every build of `assets` that some score names among its upstreams."""
     if not warehouse.exists(LEDGER):
         return BUILT_SCHEMA.empty_table().select(["asset", "storage_id"])
-    sql = f"select distinct asset, storage_id from ({_NAMED}) where list_contains(?, asset) and storage_id is not null"
-    return warehouse.query(sql, [list(assets)])
+    sql = "select distinct asset, storage_id from named where list_contains(?, asset) and storage_id is not null"
+    with warehouse.workspace() as workspace:
+        workspace.stage("named", _named(warehouse))
+        return workspace.query(sql, [list(assets)])
 
 
 def record(warehouse: Warehouse, found: Restatement, readers: Sequence[str], built: pa.Table) -> int:
@@ -67,6 +68,7 @@ def record(warehouse: Warehouse, found: Restatement, readers: Sequence[str], bui
     if not warehouse.exists(DECISIONS):
         outcomes = "select null::varchar as score_id, null::varchar as outcome where false"
     staged: dict[str, Staged] = {
+        "named": _named(warehouse),
         "built": built.cast(BUILT_SCHEMA),
         "touched": Select(_TOUCHED if is_macro else f"{_TOUCHED} and change <> 'added'", found.pair),
         "read_at": Select(_READ_AT, [list(readers)]),
@@ -94,11 +96,16 @@ def shown(warehouse: Warehouse, found: Restatement) -> dict[str, Any]:
     return {**warehouse.query(totals, found.pair).to_pylist()[0], "by_day": warehouse.query(days, found.pair)}
 
 
+def _named(warehouse: Warehouse) -> Batches:
+    """(upstream, asset, storage_id): a run has few texts of upstreams, however many scores it made."""
+    return Batches(warehouse.query(f"select distinct upstream from {LEDGER}").to_reader(), _NAMED)
+
+
 # A loan that was added was not there to be scored from; a value that was added was public before it landed.
 _TOUCHED = f"select loan_id, public_from from {KEYS_TABLE} where {_PAIR}"
-_READ_AT = f"""
+_READ_AT = """
     select upstream, min(built_at) as read_at
-    from ({_NAMED}) left join built using (asset, storage_id)
+    from named left join built using (asset, storage_id)
     where list_contains(?, asset) group by upstream
 """
 _SCORES = f"""

@@ -164,7 +164,12 @@ def _hashed(table: str, version: str) -> str:
     month = f"date_trunc('month', {_MONTH[table]})::date"
     public = "publication_date" if table == MACRO else "null::date"
     told = f"{month} as month, {public} as public_from, hash({', '.join(_content(table))}) as content"
-    return f"select {_keys(table)}, {told} from ({version})"
+    # Numbers as every engine keeps them: those of a hash go to 2^64.
+    return f"""
+        select * replace (content::decimal(20, 0) as content), (hash(told) >> 32)::bigint as high,
+            (hash(told) & 4294967295)::bigint as low
+        from (select {_keys(table)}, {told} from ({version})) as told
+    """
 
 
 def _differing(table: str) -> str:
@@ -200,19 +205,25 @@ def _restated(table: str, before: str, after: str) -> str:
 
 _MONTHS_RESTATED = """
     select ?::varchar as dataset, ?::varchar as batch, ?::varchar as previous_batch, month,
-        coalesce(old.n, 0) as rows_before, coalesce(new.n, 0) as rows_after,
-        format('{:016x}', old.hashed) as hash_before, format('{:016x}', new.hashed) as hash_after,
+        rows_before, rows_after, hash_before, hash_after,
         coalesce(added, 0) as added, coalesce(removed, 0) as removed, coalesce(changed, 0) as changed
-    from (select month, count(*) as n, bit_xor(hash(hashed_before)) as hashed from hashed_before group by month) as old
-    full join (
-        select month, count(*) as n, bit_xor(hash(hashed_after)) as hashed from hashed_after group by month
-    ) as new using (month)
+    from (
+        select month, coalesce(old.n, 0) as rows_before, coalesce(new.n, 0) as rows_after,
+            format('{:08x}', old.high) || format('{:08x}', old.low) as hash_before,
+            format('{:08x}', new.high) || format('{:08x}', new.low) as hash_after
+        from (
+            select month, count(*) as n, bit_xor(high) as high, bit_xor(low) as low from hashed_before group by month
+        ) as old
+        full join (
+            select month, count(*) as n, bit_xor(high) as high, bit_xor(low) as low from hashed_after group by month
+        ) as new using (month)
+    ) as both_versions
     left join (
         select month, count(*) filter (change = 'added') as added, count(*) filter (change = 'removed') as removed,
             count(*) filter (change = 'changed') as changed
         from differing group by month
     ) as counted using (month)
-    where old.hashed is distinct from new.hashed or old.n is distinct from new.n
+    where hash_before is distinct from hash_after or rows_before <> rows_after
 """
 _SUMMARY = """
     select ?::varchar as dataset, ?::varchar as batch, ?::varchar as previous_batch, ?::varchar as source,

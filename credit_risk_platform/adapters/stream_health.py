@@ -8,14 +8,13 @@ from datetime import datetime, timedelta
 
 import pyarrow as pa
 
-from credit_risk_platform.adapters.kafka_connection import KafkaConnection
 from credit_risk_platform.adapters.streaming.batch import NotReadyError, Outcome
 from credit_risk_platform.adapters.streaming.sink import BATCHES, TRACE
+from credit_risk_platform.adapters.streaming.transport import Transport
 from credit_risk_platform.adapters.warehouse.base import Warehouse
 from credit_risk_platform.domain.contracts.messages import CONTRACTS
 
 STREAM_HEALTH = "monitoring.stream_health"
-NO_BROKER = "no broker"
 
 
 @dataclass(frozen=True)
@@ -26,21 +25,18 @@ class Waiting:
     note: str
 
 
-def waiting(connection: KafkaConnection, group: str, topics: Iterable[str] = tuple(CONTRACTS)) -> dict[str, Waiting]:
-    """Topic -> what waits. A cluster that is away is a finding, not an error."""
-    from credit_risk_platform.adapters.kafka_ports import listens
-
-    where = connection.bootstrap_servers
-    if not listens(where):
-        return {topic: Waiting(None, f"{NO_BROKER} answers at {where}") for topic in topics}
-    return {topic: _waiting(connection, group, topic) for topic in topics}
+def waiting(transport: Transport, group: str, topics: Iterable[str] = tuple(CONTRACTS)) -> dict[str, Waiting]:
+    """Topic -> what waits. A stream that is away is a finding, not an error."""
+    if why := transport.silent():
+        return {topic: Waiting(None, why) for topic in topics}
+    return {topic: _waiting(transport, group, topic) for topic in topics}
 
 
 def stream_health(warehouse: Warehouse, lag: Mapping[str, Waiting], now: datetime) -> pa.Table:
     """One row per topic of `lag`: messages and dead letters in all and of the last hour and day, and times in ms.
 
     Columns as in `_SQL`; `now` is UTC without a zone. `event_to_result_*` is the time from a message's arrival in
-    Kafka to the start of the batch that took it, over the last day; the batch itself adds its own seconds, which
+    the stream to the start of the batch that took it, over the last day; the batch itself adds its own seconds, which
     `crp_stream_event_to_result_seconds` (Prometheus) includes.
     """
     hour, day = now - timedelta(hours=1), now - timedelta(days=1)
@@ -58,10 +54,8 @@ def stream_health(warehouse: Warehouse, lag: Mapping[str, Waiting], now: datetim
         return workspace.query(sql, [hour, day, dead, dead, day, day, day, now, now])
 
 
-def _waiting(connection: KafkaConnection, group: str, topic: str) -> Waiting:
-    from credit_risk_platform.adapters.streaming.log import TopicLog
-
-    log = TopicLog(connection, topic, group)
+def _waiting(transport: Transport, group: str, topic: str) -> Waiting:
+    log = transport.log(topic, group)
     try:
         return Waiting(log.lag(), "")
     except NotReadyError as error:

@@ -13,6 +13,8 @@ import typer
 from credit_risk_platform.cli.command import Home, command, console
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
+
     from credit_risk_platform.settings import Settings
 
 
@@ -43,11 +45,14 @@ def serve(settings: Settings, host: str, port: int, workers: int) -> None:
     import uvicorn
 
     from credit_risk_platform.cli.home import CommandError
+    from credit_risk_platform.cli.warehouse import check_target
     from credit_risk_platform.log_format import install
+    from credit_risk_platform.resources import open_warehouse
     from credit_risk_platform.serving.app import create_app
     from credit_risk_platform.serving.security.gate import UVICORN
     from credit_risk_platform.settings import LogFormat
 
+    check_target(settings)
     install(settings)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
     console.print(f"Scoring API on http://{host}:{port}, documentation at http://{host}:{port}/docs", soft_wrap=True)
@@ -55,16 +60,28 @@ def serve(settings: Settings, host: str, port: int, workers: int) -> None:
     if workers == 1:
         # uvicorn would set up loggers of its own, in text.
         own: dict[str, Any] = {"log_config": None} if settings.log_format is LogFormat.JSON else {}
-        server = uvicorn.Server(uvicorn.Config(create_app(settings), **shared, **own))
+        server = uvicorn.Server(uvicorn.Config(create_app(settings, open_warehouse), **shared, **own))
         with contextlib.suppress(KeyboardInterrupt, SystemExit):  # how uvicorn says why it ended
             server.run()
         if not server.started:
             raise CommandError(f"the API could not start on {host}:{port}; the line above says why")
         console.print("Stopped.")
         return
-    app = "credit_risk_platform.serving.app:from_environment"
+    app = "credit_risk_platform.cli.api:from_environment"
     options = _options({**shared, "factory": True, "workers": workers})
     os.execve(sys.executable, [sys.executable, "-m", "uvicorn", app, *options], settings.environment())  # noqa: S606 - no shell is wanted
+
+
+def from_environment() -> FastAPI:
+    """The app for a server that is given the name of a function."""
+    from credit_risk_platform.log_format import install
+    from credit_risk_platform.resources import open_warehouse
+    from credit_risk_platform.serving.app import create_app
+    from credit_risk_platform.settings import Settings
+
+    settings = Settings()
+    install(settings)
+    return create_app(settings, open_warehouse)
 
 
 def _options(settings: dict[str, Any]) -> list[str]:
@@ -82,15 +99,13 @@ def _options(settings: dict[str, Any]) -> list[str]:
 def _drained(settings: Settings) -> int:
     from credit_risk_platform.adapters.api_sink import ApiSink
     from credit_risk_platform.adapters.ledger import LedgerError
-    from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
     from credit_risk_platform.cli.home import CommandError
+    from credit_risk_platform.cli.warehouse import opened
     from credit_risk_platform.serving.drain import drain_orphans
     from credit_risk_platform.serving.rows import FULL_SCHEMA
 
-    warehouse = DuckLakeWarehouse(settings.paths.warehouse, store=settings.object_store)
     try:
-        return drain_orphans(ApiSink(warehouse, FULL_SCHEMA), settings.paths.api / "spool", retry=True)
+        with opened(settings) as warehouse:
+            return drain_orphans(ApiSink(warehouse, FULL_SCHEMA), settings.paths.api / "spool", retry=True)
     except LedgerError as error:
         raise CommandError(f"the ledger refuses them: {error}") from error
-    finally:
-        warehouse.close()

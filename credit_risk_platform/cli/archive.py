@@ -46,16 +46,13 @@ def verify(day: Day, archive: Archive = None, home: Home = None, as_json: AsJson
 def restore(day: Day, archive: Archive = None, home: Home = None, as_json: AsJson = False) -> None:
     """Bring back a day's events that the home's tables lack; none comes twice, and none that is there is changed."""
     from credit_risk_platform.adapters.archive_restore import restore as restore_events
-    from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
     from credit_risk_platform.cli.home import open_home
+    from credit_risk_platform.cli.warehouse import opened
 
     with command(), _mendable():
         settings = open_home(home)
-        warehouse = DuckLakeWarehouse(settings.paths.warehouse, store=settings.object_store)
-        try:
+        with opened(settings) as warehouse:
             found = restore_events(_store(settings, archive), day.date(), warehouse)
-        finally:
-            warehouse.close()
         if as_json:
             print_json([vars(one) for one in found])
         else:

@@ -60,12 +60,16 @@ def serve(settings: Settings, host: str, port: int) -> None:
     """Serve until INT or TERM; Streamlit takes our place.
 
     Raises:
-        CommandError: the port is taken, or readers would need a key and there is none.
+        CommandError: the target is Snowflake, the port is taken, or readers would need a key and there is none.
     """
     from credit_risk_platform.adapters.kafka_ports import is_free, is_loopback
+    from credit_risk_platform.adapters.warehouse.reader import ELSEWHERE
     from credit_risk_platform.cli.home import CommandError
     from credit_risk_platform.cli.keys import first_key
+    from credit_risk_platform.settings import Target
 
+    if settings.target is Target.SNOWFLAKE:
+        raise CommandError(ELSEWHERE)
     if not is_free(host, port):
         raise CommandError(f"{host}:{port} is taken, or no address of this machine; choose another: --port or --host")
     if not is_loopback(host) or settings.dashboard_sign_in:

@@ -16,6 +16,7 @@ from credit_risk_platform.cli.runs import Request, RunOutcome, run_job, run_jobs
 from credit_risk_platform.cli.status import collect, show
 from credit_risk_platform.cli.streaming import score_once
 from credit_risk_platform.cli.tables import new_table
+from credit_risk_platform.cli.warehouse import opened
 from credit_risk_platform.settings import PortfolioSource, Settings
 
 if TYPE_CHECKING:
@@ -96,19 +97,15 @@ def _show_decisions(settings: Settings, lines: ProgressLines) -> RunOutcome:
 
 def portfolio_as_of(settings: Settings) -> date:
     """The day a book is scored at: its last decision day, or the end of its last issue month where no day is known."""
-    from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
     from credit_risk_platform.catalog import SYNTHETIC_AS_OF
 
     if settings.portfolio_source is PortfolioSource.SYNTHETIC:
         return SYNTHETIC_AS_OF
     table = f"bronze.{settings.portfolio_source.value}_loans"
-    warehouse = DuckLakeWarehouse(settings.paths.warehouse, store=settings.object_store)
-    try:
+    with opened(settings) as warehouse:
         landed = warehouse.exists(table)
         query = f"select max(coalesce(application_date, last_day(issue_d))) as as_of from {table}"
         as_of: date | None = warehouse.query(query)["as_of"][0].as_py() if landed else None
-    finally:
-        warehouse.close()
     if as_of is None:
         raise CommandError(
             f"no loan of {settings.portfolio_source.value} stands in {settings.home}. Land some with crp demo; "

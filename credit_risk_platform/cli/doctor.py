@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 
 from credit_risk_platform.cli.tables import new_table
+from credit_risk_platform.cli.warehouse import opened
 from credit_risk_platform.settings import PROJECT_ROOT, Settings, Target
 
 if TYPE_CHECKING:
@@ -125,15 +126,10 @@ def _disk(settings: Settings) -> tuple[str, str]:
 def _warehouse(settings: Settings) -> tuple[str, str]:
     if settings.target is Target.SNOWFLAKE:
         return f"Snowflake, database {settings.snowflake_database}", ""
-    from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
-
     if not (settings.paths.warehouse / "catalog.sqlite").exists():
         return "made by the first run", ""
-    warehouse = DuckLakeWarehouse(settings.paths.warehouse, store=settings.object_store)
-    try:
+    with opened(settings) as warehouse:
         return f"{settings.paths.warehouse}, snapshot {warehouse.snapshot()}", ""
-    finally:
-        warehouse.close()
 
 
 def _object_store(settings: Settings) -> tuple[str, str]:

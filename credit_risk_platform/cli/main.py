@@ -15,10 +15,13 @@ from credit_risk_platform.cli import (
     api,
     archive,
     dashboard,
+    demo_cloud,
     experiment,
     kafka,
     keys,
+    kinesis,
     me_link,
+    parity,
     produce,
     snowflake,
     stream,
@@ -36,6 +39,7 @@ app = typer.Typer(
 )
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(kafka.app, name="kafka")
+app.add_typer(kinesis.app, name="kinesis")
 app.add_typer(keys.app, name="keys")
 app.add_typer(experiment.app, name="experiment")
 app.add_typer(archive.app, name="archive")
@@ -165,6 +169,8 @@ def replay(
         raise typer.Exit(0 if found.equal else 1)
 
 
+app.command()(demo_cloud.demo_cloud)
+app.command()(parity.parity)
 app.command()(api.api)
 app.command()(me_link.me_link)
 app.command()(dashboard.dashboard)

@@ -30,17 +30,12 @@ def link_of(settings: Settings, score_id: str, now: datetime) -> str:
     from credit_risk_platform.adapters.customer_links import CustomerLinks, link_secret
     from credit_risk_platform.adapters.customer_records import CustomerRecords
     from credit_risk_platform.adapters.tokens import TokenKeyError
-    from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
     from credit_risk_platform.cli.home import CommandError
+    from credit_risk_platform.cli.warehouse import opened
 
-    if not (settings.paths.warehouse / "catalog.sqlite").exists():
-        raise CommandError(f"{settings.home} has no warehouse yet, so no application. Start with: crp demo --once")
-    warehouse = DuckLakeWarehouse(settings.paths.warehouse, store=settings.object_store)
-    try:
+    with opened(settings, "application") as warehouse:
         if CustomerRecords(warehouse).find(score_id) is None:
             raise CommandError(f"no application has score {score_id!r}; take the score_id of gold.decisions in full")
-    finally:
-        warehouse.close()
     configured = settings.customer_link_key
     try:
         secret = link_secret(settings.paths.secrets, configured.get_secret_value() if configured else None)

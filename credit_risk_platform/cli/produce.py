@@ -16,7 +16,7 @@ import typer
 from credit_risk_platform.cli.command import AsJson, Home, command, console, print_json
 
 if TYPE_CHECKING:
-    from credit_risk_platform.adapters.kafka_producer import ProducerReport
+    from credit_risk_platform.adapters.producing import ProducerReport
     from credit_risk_platform.domain.synthetic.events import Event, Pace
     from credit_risk_platform.settings import Settings
 
@@ -64,20 +64,18 @@ def produce(
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Send events to a Kafka topic, and say what the platform should make of them."""
-    from credit_risk_platform.adapters.kafka_producer import produce as send
-    from credit_risk_platform.adapters.kafka_topics import ensure_topics
+    """Send events to a topic of the stream, and say what the platform should make of them."""
     from credit_risk_platform.cli.home import open_home
-    from credit_risk_platform.resources import kafka_connection
+    from credit_risk_platform.resources import stream_transport
 
     with command(), _mendable():
         settings = open_home(home, kafka_bootstrap_servers=bootstrap)
         order = Order(topic, rate or None, at_most, seed, _replayed(topic, source), faults, _start(topic, start))
         events = _events(settings, order)
-        connection = kafka_connection(settings)
-        ensure_topics(connection, settings.kafka_partitions)
+        transport = stream_transport(settings)
+        transport.ensure_topics()
         with _progress(order, hidden=as_json) as on_progress:
-            report = send(connection, topic, events, order.rate, on_progress)
+            report = transport.produce(topic, events, order.rate, on_progress)
         print_json(report.as_dict()) if as_json else _show(report, order)
 
 
@@ -183,7 +181,7 @@ def _show(report: ProducerReport, order: Order) -> None:
 @contextmanager
 def _mendable() -> Iterator[None]:
     """What the cluster or the file refuses ends the command with its own words."""
-    from credit_risk_platform.adapters.kafka_producer import ProduceError
+    from credit_risk_platform.adapters.producing import ProduceError
     from credit_risk_platform.adapters.streaming.batch import NotReadyError
     from credit_risk_platform.cli.home import CommandError
     from credit_risk_platform.domain.contracts.errors import LandingError

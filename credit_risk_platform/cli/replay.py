@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from credit_risk_platform.cli.home import CommandError
+from credit_risk_platform.cli.warehouse import opened
 from credit_risk_platform.settings import Settings
 
 if TYPE_CHECKING:
@@ -69,17 +70,11 @@ def _replayer(settings: Settings) -> Iterator[Replayer]:
     from credit_risk_platform.adapters.ledger import LEDGER, ScoreLedger
     from credit_risk_platform.adapters.policies import PolicyBook
     from credit_risk_platform.adapters.replay import Replayer
-    from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
 
-    if not (settings.paths.warehouse / "catalog.sqlite").exists():
-        raise CommandError(f"{settings.home} has no warehouse yet, so no score to replay. Start with: crp demo --once")
     dbt = DbtWorkspace(settings.paths.dbt, settings.paths.warehouse, settings.environment())
-    warehouse = DuckLakeWarehouse(settings.paths.warehouse, store=settings.object_store)
-    try:
+    with opened(settings, "score to replay") as warehouse:
         if not warehouse.exists(LEDGER):
             raise CommandError(f"{settings.home} has no score ledger yet: crp score")
         sql = FeatureSql.from_manifest(dbt.manifest()).sql
         policies = PolicyBook(settings.policy_folder)
         yield Replayer(ScoreLedger(warehouse), BundleStore(settings.files("models")), policies, sql)
-    finally:
-        warehouse.close()

@@ -41,14 +41,18 @@ def stream(
 ) -> None:
     """Score events within the second, in a process that stays. Start it again beside itself to share the partitions."""
     from credit_risk_platform.adapters.streaming.batch import NotReadyError
+    from credit_risk_platform.adapters.streaming.streams import NO_FAST_LANE
     from credit_risk_platform.cli.home import CommandError, open_home, prepare_home
     from credit_risk_platform.domain.contracts.messages import CONTRACTS
     from credit_risk_platform.log_format import install
+    from credit_risk_platform.settings import StreamTransport
 
     with command():
         settings = open_home(home)
         if topic not in CONTRACTS:
             raise CommandError(f"there is no topic {topic}. Topics: {', '.join(CONTRACTS)}")
+        if settings.stream_transport is not StreamTransport.KAFKA:
+            raise CommandError(NO_FAST_LANE)
         prepare_home(settings)
         install(settings)
         logging.getLogger("kafka").setLevel(logging.CRITICAL)  # what matters of it comes as one sentence

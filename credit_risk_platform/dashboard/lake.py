@@ -17,8 +17,8 @@ import pyarrow as pa
 import streamlit as st
 
 from credit_risk_platform.adapters.object_store import ObjectStore
-from credit_risk_platform.adapters.warehouse.reader import LakeReader, LakeState, NoLakeError
-from credit_risk_platform.settings import Settings, current
+from credit_risk_platform.adapters.warehouse.reader import ELSEWHERE, LakeReader, LakeState, NoLakeError
+from credit_risk_platform.settings import Settings, Target, current
 
 __all__ = ["NoLakeError", "NotThereError", "exists", "reader", "rows", "settings", "snapshot", "state"]
 
@@ -70,6 +70,8 @@ def state() -> LakeState:
 def reader() -> LakeReader:
     """The connection of this home."""
     own = settings()
+    if own.target is Target.SNOWFLAKE:
+        raise NoLakeError(ELSEWHERE)
     return _reader(own.paths.warehouse, own.duckdb_memory_limit, own.duckdb_threads, own.object_store)
 
 

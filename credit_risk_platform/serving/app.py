@@ -20,8 +20,6 @@ from credit_risk_platform.adapters.customer_records import CustomerRecords
 from credit_risk_platform.adapters.ledger_writer import Stamp
 from credit_risk_platform.adapters.policies import PolicyBook
 from credit_risk_platform.adapters.tokens import TokenKey, load_token_key
-from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
-from credit_risk_platform.log_format import install
 from credit_risk_platform.serving import documentation, me, problems, routes, security
 from credit_risk_platform.serving.answers import ModelVersions
 from credit_risk_platform.serving.champion import Follower, now
@@ -29,6 +27,7 @@ from credit_risk_platform.serving.drain import Drainer
 from credit_risk_platform.serving.engine import THREADS, Engine
 from credit_risk_platform.serving.fields import FIELDS
 from credit_risk_platform.serving.intake import Intake
+from credit_risk_platform.serving.lake import OpenedWarehouse, OpenWarehouse, own_lake
 from credit_risk_platform.serving.lookup import Lookup
 from credit_risk_platform.serving.me import CustomerPage
 from credit_risk_platform.serving.metrics import ApiMetrics, Measured
@@ -56,12 +55,12 @@ class Parts:
     customers: CustomerPage
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The API of a home. Nothing is opened before it starts."""
+def create_app(settings: Settings, open_warehouse: OpenWarehouse = own_lake) -> FastAPI:
+    """The API of a home. Nothing is opened before it starts; `open_warehouse` then, once."""
     metrics = ApiMetrics()
     # With the scripts of /docs in the package: a lender's network reaches no content network.
     app = FastAPIOffline(
-        lifespan=lambda app: _alive(app, settings, metrics),
+        lifespan=lambda app: _alive(app, settings, metrics, open_warehouse),
         redoc_url=None,
         static_url=DOCS_FILES,
         **documentation.ABOUT,
@@ -78,23 +77,13 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-def from_environment() -> FastAPI:
-    """For servers that are given the name of a function."""
-    settings = Settings()
-    install(settings)
-    return create_app(settings)
-
-
 @asynccontextmanager
-async def _alive(app: FastAPI, settings: Settings, metrics: ApiMetrics) -> AsyncIterator[None]:
+async def _alive(
+    app: FastAPI, settings: Settings, metrics: ApiMetrics, open_warehouse: OpenWarehouse
+) -> AsyncIterator[None]:
     """Parts and their loops for as long as the server runs; what waits is drained at the end."""
     # One thread unless told otherwise: writing the ledger must leave the other cores to those who wait for an answer.
-    warehouse = DuckLakeWarehouse(
-        settings.paths.warehouse,
-        memory_limit=settings.duckdb_memory_limit,
-        threads=settings.duckdb_threads or 1,
-        store=settings.object_store,
-    )
+    warehouse = open_warehouse(settings, threads=1)
     parts = _parts(settings, warehouse, metrics)
     app.state.parts = parts
     # Before the first connection is taken: a process that joins others on their port must not answer 503 meanwhile.
@@ -116,7 +105,7 @@ async def _alive(app: FastAPI, settings: Settings, metrics: ApiMetrics) -> Async
             warehouse.close()
 
 
-def _parts(settings: Settings, warehouse: DuckLakeWarehouse, metrics: ApiMetrics) -> Parts:
+def _parts(settings: Settings, warehouse: OpenedWarehouse, metrics: ApiMetrics) -> Parts:
     bundles = BundleStore(settings.files("models"))
     scorer = ApplicationScorer(warehouse, bundles, PolicyBook(settings.policy_folder), engines=THREADS)
     follower = Follower(scorer, ModelVersions(bundles), metrics)
@@ -134,7 +123,7 @@ def _parts(settings: Settings, warehouse: DuckLakeWarehouse, metrics: ApiMetrics
     )
 
 
-def _customers(settings: Settings, warehouse: DuckLakeWarehouse) -> CustomerPage:
+def _customers(settings: Settings, warehouse: OpenedWarehouse) -> CustomerPage:
     configured = settings.customer_link_key
     secret = link_secret(settings.paths.secrets, configured.get_secret_value() if configured else None)
     links = CustomerLinks(secret, settings.customer_link_days)

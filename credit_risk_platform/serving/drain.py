@@ -32,7 +32,7 @@ class Drainer:
     """Empties the spool of this process, and those of processes that died. `trouble` is the last failure, if any."""
 
     def __init__(
-        self, warehouse: Warehouse, spool: Spool, pending: Pending, metrics: ApiMetrics, merge: Callable[[str], None]
+        self, warehouse: Warehouse, spool: Spool, pending: Pending, metrics: ApiMetrics, merge: Callable[[str], object]
     ) -> None:
         self.spool, self.pending, self.metrics, self.merge = spool, pending, metrics, merge
         self.sink = ApiSink(warehouse, FULL_SCHEMA)

@@ -17,7 +17,7 @@ from credit_risk_platform.adapters.bundles import BundleStore, Champion
 from credit_risk_platform.adapters.files import Place
 from credit_risk_platform.adapters.policies import PolicyBook
 from credit_risk_platform.adapters.tokens import load_token_key
-from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
+from credit_risk_platform.serving.lake import own_lake
 from credit_risk_platform.serving.problems import FieldError
 from credit_risk_platform.serving.rows import bronze_rows
 from credit_risk_platform.serving.schemas import Asked, RefusedError, read
@@ -61,7 +61,8 @@ def score_new_loans(
 
     Returns `default_prediction` (1: the PD is at or above the approval cut-off of the policy), `default_probability`,
     `risk_rating` (Very Low ... Very High), `score_points`, `decision`, `reason_codes` and `policy_version`. Raises
-    `RefusedLoansError` naming row, field and fix, `NotReadyError` when the home has no champion.
+    `RefusedLoansError` naming row, field and fix, `NotReadyError` when the home has no champion, or its warehouse is
+    Snowflake, which a notebook does not open.
     """
     import pandas as pd
 
@@ -118,12 +119,7 @@ def _python(value: Any) -> Any:
 @contextmanager
 def _scorer(settings: Settings, model: str | None) -> Iterator[ApplicationScorer]:
     store = BundleStore(settings.files("models")) if model is None else _OneBundle(settings.files("models"), model)
-    warehouse = DuckLakeWarehouse(
-        settings.paths.warehouse,
-        memory_limit=settings.duckdb_memory_limit,
-        threads=settings.duckdb_threads,
-        store=settings.object_store,
-    )
+    warehouse = own_lake(settings)
     try:
         scorer = ApplicationScorer(warehouse, store, PolicyBook(settings.policy_folder))
         scorer.refresh()

@@ -58,7 +58,9 @@ def make_candidate(
     run = _mlflow_run(bundle, trained, family, bundles, context, settings)
     run_id = registry.log_candidate(parent_run_id, run)
     candidates.record(warehouse, _result(bundle, trained, run_id), bundle.metrics)
-    return dg.MaterializeResult(data_version=dg.DataVersion(sha), metadata=_metadata(bundle, trained, run_id, registry))
+    place = {"bundle": dg.MetadataValue.path(bundles.location(sha))}
+    metadata = {**_metadata(bundle, trained, run_id, registry), **place}
+    return dg.MaterializeResult(data_version=dg.DataVersion(sha), metadata=metadata)
 
 
 def _mlflow_run(

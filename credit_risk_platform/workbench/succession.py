@@ -100,8 +100,9 @@ class Succession:
         )
 
     def links(self, crowned: Champion) -> dict[str, dg.MetadataValue]:
-        """To the training run and to the registered version in the MLflow UI."""
+        """To the bundle that scores, and in the MLflow UI to the training run and the registered version."""
         return {
+            "bundle": dg.MetadataValue.path(self.bundles.location(crowned.sha)),
             "mlflow_run": dg.MetadataValue.url(self.registry.run_url(crowned.promotion.mlflow_run_id)),
             "mlflow_version": dg.MetadataValue.url(self.registry.version_url(crowned.promotion.version)),
         }

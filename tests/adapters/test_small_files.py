@@ -12,7 +12,7 @@ from credit_risk_platform.adapters.streaming.small_files import (
 
 def test_what_was_left_before_is_joined_first_and_what_each_batch_reads_earlier_than_the_rest() -> None:
     merged: list[str] = []
-    files = SmallFiles(merged.append, {"gold.score_ledger"})
+    files = SmallFiles(merged.append, lambda: {"gold.score_ledger"})
     for batch in range(1, FILES_OF_ANOTHER + BATCHES_BETWEEN + 1):
         files.written({"gold.score_ledger", "gold.message_trace"})
         if batch <= FILES_OF_A_READ_TABLE:
@@ -25,7 +25,7 @@ def test_what_was_left_before_is_joined_first_and_what_each_batch_reads_earlier_
 
 def test_two_tables_that_are_due_at_once_do_not_hold_up_the_same_event() -> None:
     merged: list[str] = []
-    files = SmallFiles(merged.append, {"raw", "ledger"})
+    files = SmallFiles(merged.append, lambda: {"raw", "ledger"})
     after_each_batch = []
     for _ in range(3 * FILES_OF_A_READ_TABLE):
         files.written({"raw", "ledger"})

@@ -37,7 +37,7 @@ class Engine(Protocol):
 
     def maintain(self, keep: timedelta = timedelta(days=7)) -> Upkeep: ...
 
-    def merge(self, table: str) -> None: ...
+    def merge(self, table: str) -> tuple[str, str]: ...
 
     def publish(self, target: Path, tables: Sequence[str]) -> None: ...
 
@@ -473,3 +473,15 @@ def test_a_snapshot_names_the_state_and_moves_with_each_write(warehouse: AnyWare
     assert warehouse.snapshot() == first
     warehouse.replace_table("gold.loans", loans(1))
     assert int(warehouse.snapshot()) > int(first)
+
+
+def test_rows_are_read_as_they_stood_in_the_state_that_was_told(warehouse: AnyWarehouse) -> None:
+    warehouse.replace_table("gold.loans", loans(1))
+    assert rows(warehouse, warehouse.at("gold.loans", warehouse.snapshot())) == rows(warehouse)
+
+
+def test_a_later_write_does_not_reach_the_state_that_was_told_before_it(lake: DuckLakeWarehouse) -> None:
+    lake.replace_table("gold.loans", loans(1))
+    before, then = rows(lake), lake.snapshot()
+    lake.replace_table("gold.loans", loans(1, 2))
+    assert rows(lake, lake.at("gold.loans", then)) == before != rows(lake)

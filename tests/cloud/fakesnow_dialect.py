@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+import sqlglot
 from sqlglot import exp
 
 
@@ -48,8 +49,10 @@ def _asof(expression: exp.Expression) -> exp.Expression:
 
 
 def _to_char(expression: exp.Expression) -> exp.Expression:
-    """TO_CHAR of a time with a format, which fakesnow drops."""
+    """TO_CHAR of a time, or of a number in hexadecimal digits, with a format, which fakesnow drops."""
     if isinstance(expression, exp.ToChar) and isinstance(expression.args.get("format"), exp.Literal):
+        if set(expression.args["format"].name) == {"X"}:
+            return exp.Anonymous(this="format", expressions=[exp.Literal.string("{:X}"), expression.this])
         wanted = re.sub("|".join(FORMATS), lambda found: FORMATS[found[0]], expression.args["format"].name.lower())
         return exp.Anonymous(this="strftime", expressions=[expression.this, exp.Literal.string(wanted)])
     return expression
@@ -79,6 +82,48 @@ def _contains(expression: exp.Expression) -> exp.Expression:
             value = value.this
         text = exp.Cast(this=value, to=exp.DataType.build("VARCHAR"))
         return exp.Anonymous(this="list_contains", expressions=[listed, text])
+    return expression
+
+
+def _distinct(expression: exp.Expression) -> exp.Expression:
+    """ARRAY_DISTINCT(ARRAY_COMPACT(list)) of a list that is JSON."""
+    if isinstance(expression, exp.ArrayDistinct) and isinstance(expression.this, exp.ArrayCompact):
+        given = _json(expression.this.this)
+        listed = exp.Anonymous(this="from_json", expressions=[given, exp.Literal.string('["VARCHAR"]')])
+        distinct = exp.Anonymous(this="list_distinct", expressions=[listed])  # DuckDB's leaves nulls out
+        return exp.Anonymous(this="to_json", expressions=[distinct])
+    return expression
+
+
+def _array_agg(expression: exp.Expression) -> exp.Expression:
+    """ARRAY_AGG leaves nulls out, and is an empty ARRAY where nothing is left."""
+    if _is_array_agg(expression) and not _is_array_agg(expression.parent):
+        without = sqlglot.parse_one(
+            "coalesce(to_json(list_filter(from_json(made, '[\"JSON\"]'), x -> x is not null)), cast('[]' as json))",
+            read="duckdb",
+        )
+        next(without.find_all(exp.Column)).replace(expression.copy())
+        return without
+    return expression
+
+
+def _is_array_agg(expression: exp.Expression | None) -> bool:
+    return isinstance(expression, exp.ArrayAgg) or (
+        isinstance(expression, exp.WithinGroup) and isinstance(expression.this, exp.ArrayAgg)
+    )
+
+
+def _size(expression: exp.Expression) -> exp.Expression:
+    """ARRAY_SIZE is a number as others are; the length of a JSON list has no sign, and other functions refuse it."""
+    if isinstance(expression, exp.ArraySize):
+        return exp.Cast(this=expression.copy(), to=exp.DataType.build("BIGINT"))
+    return expression
+
+
+def _at(expression: exp.Expression) -> exp.Expression:
+    """Table AT (...): there is no Time Travel here. Only the present can be asked for."""
+    if isinstance(expression, exp.Table) and expression.args.get("when") is not None:
+        expression.set("when", None)
     return expression
 
 
@@ -128,4 +173,6 @@ def _array_to_string(expression: exp.Expression) -> exp.Expression:
     return expression
 
 
-SHIMS = (_asof, _array_to_string, _to_char, _slice, _contains, _empty_list, _first_match, _hash, _bytes)
+SHIMS = (
+    _asof, _array_to_string, _to_char, _slice, _contains, _distinct, _size, _array_agg, _at, _empty_list, _first_match, _hash, _bytes,
+)  # fmt: skip

@@ -1,8 +1,9 @@
-"""fakesnow's HTTP server, and each thing that Snowflake does and fakesnow does not. `python fakesnow_server.py PORT`.
+"""fakesnow's HTTP server, and each thing that Snowflake does and fakesnow does not.
 
-It runs in a virtual environment of its own (`.ci/fetch_fakesnow`); what is rewritten stands in `fakesnow_dialect.py`,
-values in `fakesnow_values.py`. Every shim says what Snowflake does. In one thing the server is kinder: what a second
-session makes on behalf of an open transaction is taken back with it. More stands in docs/snowflake.md.
+`python fakesnow_server.py PORT [FOLDER]`: databases are files of the folder, or in memory. It runs in a virtual
+environment of its own (`.ci/fetch_fakesnow`); what is rewritten stands in `fakesnow_dialect.py`, values in
+`fakesnow_values.py`. Every shim says what Snowflake does. In one thing the server is kinder: what a second session
+makes on behalf of an open transaction is taken back with it. More stands in docs/snowflake.md.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import re
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -25,6 +27,7 @@ import fakesnow.transforms
 import uvicorn
 from fakesnow.conn import FakeSnowflakeConnection
 from fakesnow.cursor import FakeSnowflakeCursor
+from fakesnow.instance import FakeSnow
 from fakesnow_dialect import as_snowflake_means, order_by_all
 from fakesnow_values import TYPES, binding, results, timestamps, with_values
 from snowflake.connector.errors import ProgrammingError
@@ -297,5 +300,8 @@ def application() -> Any:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) > 2:
+        Path(sys.argv[2]).mkdir(parents=True, exist_ok=True)
+        server.shared_fs = FakeSnow(db_path=sys.argv[2])
     with shims():
         uvicorn.run(application(), host="127.0.0.1", port=int(sys.argv[1]), log_level="warning")

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -15,19 +12,15 @@ from uuid import uuid4
 
 import pytest
 
-from credit_risk_platform.adapters.kafka_ports import free_port
-from credit_risk_platform.settings import PROJECT_ROOT, Settings, Target
+from credit_risk_platform.cli import stand_ins
+from credit_risk_platform.cli.stand_ins import HOST
+from credit_risk_platform.settings import Settings, Target
 
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
 
     from credit_risk_platform.adapters.warehouse.snowflake import SnowflakeWarehouse
 
-HOST = "127.0.0.1"
-FETCHED = PROJECT_ROOT / "data" / "fakesnow-test" / "venv" / "bin" / "python"
-"""Ignored by git; `.ci/fetch_fakesnow` makes it."""
-SERVER = Path(__file__).with_name("fakesnow_server.py")
-PATIENCE = 120.0
 PASSWORD = "a-password-that-no-log-may-show"
 
 
@@ -67,26 +60,19 @@ class Fakesnow:
         return made
 
 
-def python() -> Path:
-    """The interpreter of fakesnow's environment; without it the test is skipped, and in CI fails."""
-    if not FETCHED.exists():
+def require_fakesnow() -> None:
+    """Without fakesnow's environment the test is skipped, and in CI fails."""
+    if not stand_ins.FAKESNOW.exists():
         reason = "fakesnow is missing: run .ci/fetch_fakesnow"
         pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
-    return FETCHED
 
 
 @contextmanager
 def fakesnow_server(log: Path) -> Iterator[Fakesnow]:
     """A server of its own on a free port, until the block ends."""
-    interpreter, port = python(), free_port(HOST)
-    with log.open("w") as output:
-        server = subprocess.Popen([interpreter, SERVER, str(port)], stdout=output, stderr=output)
-        try:
-            _until_it_listens(server, port, log)
-            yield Fakesnow(port)
-        finally:
-            server.terminate()
-            server.wait(timeout=PATIENCE)
+    require_fakesnow()
+    with stand_ins.snowflake(log) as port:
+        yield Fakesnow(port)
 
 
 @pytest.fixture(scope="session")
@@ -94,15 +80,3 @@ def fakesnow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fakesnow]:
     """One server per session; each test asks it for a database of its own (`fakesnow.settings(home)`)."""
     with fakesnow_server(tmp_path_factory.mktemp("fakesnow") / "server.log") as server:
         yield server
-
-
-def _until_it_listens(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex((HOST, port)) == 0:
-                return
-        if server.poll() is not None:
-            break
-        time.sleep(0.05)
-    pytest.fail(f"fakesnow did not start:\n{log.read_text()[-2000:]}")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from credit_risk_platform.adapters.dbt_project import DBT
+from credit_risk_platform.adapters import dbt_project
 from tests.dbt_book import DBT_PROJECT
 from tests.snowflake_sql import faults, forms
 
@@ -44,7 +44,7 @@ def test_sql_compiled_for_snowflake_keeps_its_grammar_and_knows_none_of_duckdbs_
     )
     offline = ("--no-populate-cache", "--no-introspect", "--exclude", "int_loan_month_panel", "resource_type:unit_test")
     subprocess.run(
-        [*DBT, "--quiet", "compile", "--target", "snowflake", *offline, *map(str, places)],
+        [*dbt_project.DBT, "--quiet", "compile", "--target", "snowflake", *offline, *map(str, places)],
         env={**os.environ, **{f"CRP_SNOWFLAKE_{name}": "none" for name in names}, "PYTHONWARNINGS": "ignore"},
         check=True,
     )

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import http.client
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from credit_risk_platform.adapters.kafka_ports import free_port
 from credit_risk_platform.adapters.object_store import ObjectStore
+from credit_risk_platform.cli import stand_ins
+from credit_risk_platform.cli.stand_ins import HOST
 
-HOST = "127.0.0.1"
 BUCKET = "lake-bucket"
 KEY, SECRET = "TESTKEY00000000", "a-secret-that-nobody-may-see"
-RCLONE = Path(sys.executable).with_name("rclone")
 
 
 @dataclass(frozen=True)
@@ -56,32 +52,8 @@ class S3Server:
 def serve_s3(root: Path) -> Iterator[S3Server]:
     """Start the server on a free port and stop it at the end."""
     (root / BUCKET).mkdir(parents=True, exist_ok=True)
-    port = free_port(HOST)
-    command = [RCLONE, "serve", "s3", root, "--addr", f"{HOST}:{port}", "--auth-key", f"{KEY},{SECRET}"]
-    quiet = ["--config", "/dev/null", "--vfs-cache-mode", "off"]
-    process = subprocess.Popen([*map(str, command), *quiet], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        _until_listens(port)
+    with stand_ins.s3(root, KEY, SECRET, root.with_name(f"{root.name}.log")) as port:
         yield S3Server(root, port)
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _until_listens(port: int) -> None:
-    deadline = time.monotonic() + 30
-    while True:
-        connection = http.client.HTTPConnection(HOST, port, timeout=5)
-        try:
-            connection.request("GET", "/")
-            connection.getresponse().read()
-            return
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-        finally:
-            connection.close()
 
 
 @dataclass(frozen=True)

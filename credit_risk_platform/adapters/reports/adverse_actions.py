@@ -79,15 +79,14 @@ def _declines(warehouse: Warehouse, as_of: date) -> Section:
         select declined.loan_id, declined.score_id, strftime(declined.decided_at, '%Y-%m-%d %H:%M') as decided_at,
             case when notice.score_id is null then 'not yet' else 'written' end as notice, notice.due_by,
             round(declined.points) as points, array_to_string(declined.rules, ', ') as rules,
-            array_to_string(list_transform(list_zip(declined.reasons, declined.reason_texts),
-                lambda one: one[1] || ' ' || one[2]), '; ') as reasons
-        {_DECLINED} order by declined.decided_at, declined.score_id
+            told.reasons
+        {_DECLINED} left join ({_TOLD}) as told using (score_id) order by declined.decided_at, declined.score_id
     """
     columns = (
         Column("loan"), Column("score"), Column("decided at (UTC)"), Column("notice"), Column("due by"),
         Column("points", Unit.COUNT), Column("rules"), Column("reasons"),
     )  # fmt: skip
-    found = warehouse.query(sql, [as_of])
+    found = warehouse.query(sql, [as_of, as_of])
     return replace(told, tables=[grid("Declined", found, columns, Source(DECISIONS))])
 
 
@@ -99,4 +98,13 @@ def _any(warehouse: Warehouse, table: str) -> bool:
 _DECLINED = """
     from (select * from gold.decisions where as_of = ? and outcome = 'decline') as declined
     left join gold.adverse_action_notices as notice using (score_id)
+"""
+_TOLD = """
+    select score_id, string_agg(code || ' ' || text, '; ' order by place) as reasons
+    from (
+        select score_id, unnest(reasons) as code, unnest(reason_texts) as text,
+            unnest(range(1, array_length(reasons) + 1)) as place
+        from gold.decisions where as_of = ? and outcome = 'decline'
+    ) as listed
+    group by score_id
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
@@ -10,9 +10,10 @@ import pyarrow as pa
 
 from credit_risk_platform.adapters import ledger_writer
 from credit_risk_platform.adapters.application_scorer import ApplicationScorer
-from credit_risk_platform.adapters.ledger import SCORE_COLUMNS
+from credit_risk_platform.adapters.ledger import LEDGER, SCORE_COLUMNS
 from credit_risk_platform.adapters.ledger_writer import MESSAGE_SCHEMA
 from credit_risk_platform.adapters.streaming.batch import TRACED_SCHEMA, BatchContext, Outcome, Prepared
+from credit_risk_platform.adapters.streaming.memory import Memory
 from credit_risk_platform.adapters.warehouse.base import Select, Transaction
 from credit_risk_platform.domain.contracts.messages import APPLICATIONS, MessageContract
 from credit_risk_platform.domain.scoring import SCORE_SCHEMA
@@ -32,13 +33,22 @@ class ApplicationScoring:
     def __init__(self, scorer: ApplicationScorer) -> None:
         self.scorer = scorer
         self.ledger_tail = ledger_writer.Tail()
+        self._scored_today = Memory()
+        self._today: date | None = None
+
+    @property
+    def asks(self) -> Collection[str]:
+        return () if self._scored_today.ready else (LEDGER,)
 
     def warm(self) -> None:
         self.scorer.refresh()
 
+    def moved(self, before: str, after: str) -> None:
+        self.ledger_tail.moved(before, after)
+
     def prepare(self, accepted: pa.Table, context: BatchContext) -> Prepared:
         if not accepted.num_rows:
-            return Prepared(traced=_NOTHING)
+            return Prepared(traced=_NOTHING, write=self.ledger_tail.carried)
         self.scorer.refresh()
         one, day = self.scorer.snapshot(), context.now.date()
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="held") as beside:
@@ -51,7 +61,7 @@ class ApplicationScoring:
         return Prepared(
             traced=Select(_TRACED),
             staged=staged | {"asked": accepted.select(["partition", "offset", "kafka_time", "event_id", "event_time"])},
-            write=lambda transaction: _write(transaction, context, self.ledger_tail, held.result()),
+            write=lambda transaction: self._write(transaction, context, accepted, held.result()),
             bundle_sha=one.scorer.bundle.sha256,
         )
 
@@ -59,22 +69,31 @@ class ApplicationScoring:
         """What the ledger says of these loans, looked up while their scores are computed."""
         if not self.ledger_tail.written:
             return None
-        return ledger_writer.held(self.scorer.warehouse, day, accepted["loan_id"])
+        warehouse, memory = self.scorer.warehouse, self._scored_today
+        if day != self._today:
+            memory.forget()
+            self._today = day
+        if memory.due:
+            with warehouse.stream(f"select loan_id from {LEDGER} where as_of = ?", [day]) as batches:
+                memory.fill(batches)
+        if memory.ready and not memory.may_hold(accepted["loan_id"]):
+            return ledger_writer.nothing_held()
+        return ledger_writer.held(warehouse, day, accepted["loan_id"])
 
-
-def _write(
-    transaction: Transaction, context: BatchContext, tail: ledger_writer.Tail, held: pa.Table | None
-) -> Mapping[str, int]:
-    seal = ledger_writer.append(transaction, context.stamp, STREAM_SCHEMA, tail, held)
-    columns = ", ".join(SCORE_COLUMNS)
-    rows = transaction.append(
-        SCORES,
-        Select(
-            f'select {columns}, kafka_topic as topic, "partition", "offset", kafka_time, event_id, event_time '
-            f"from scored_messages join asked on {_MESSAGE}"
-        ),
-    )
-    return {SCORES: rows, "gold.score_ledger": seal.rows if seal else 0}
+    def _write(
+        self, transaction: Transaction, context: BatchContext, accepted: pa.Table, held: pa.Table | None
+    ) -> Mapping[str, int]:
+        seal = ledger_writer.append(transaction, context.stamp, STREAM_SCHEMA, self.ledger_tail, held)
+        self._scored_today.wrote(accepted["loan_id"], undisturbed=self.ledger_tail.unbroken)
+        columns = ", ".join(SCORE_COLUMNS)
+        rows = transaction.append(
+            SCORES,
+            Select(
+                f'select {columns}, kafka_topic as topic, "partition", "offset", kafka_time, event_id, event_time '
+                f"from scored_messages join asked on {_MESSAGE}"
+            ),
+        )
+        return {SCORES: rows, "gold.score_ledger": seal.rows if seal else 0}
 
 
 def _with_message(scored: pa.Table, accepted: pa.Table) -> pa.Table:

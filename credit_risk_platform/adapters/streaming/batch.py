@@ -6,7 +6,7 @@ whose offsets start again at 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -146,8 +146,17 @@ class Handler(Protocol):
 
     contract: MessageContract
 
+    @property
+    def asks(self) -> Collection[str]:
+        """Tables of micro-batches that each batch is looked up in now."""
+        ...
+
     def warm(self) -> None:
         """Load what the first batch would wait for. May raise what `prepare` would."""
+        ...
+
+    def moved(self, before: str, after: str) -> None:
+        """This process made the state `after` of `before`, and changed no rows (it joined small files)."""
         ...
 
     def prepare(self, accepted: pa.Table, context: BatchContext) -> Prepared:

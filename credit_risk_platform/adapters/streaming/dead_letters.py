@@ -6,6 +6,7 @@ headers `origin-partition` and `origin-offset` tell them apart.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -52,9 +53,8 @@ class DeadLetterTopic:
             self._producer = None
 
     def _send(self, row: dict[str, Any]) -> Any:
-        return self._open().send(
-            row["topic"] + DEAD_LETTER_SUFFIX, key=row["key"], value=row["value"], headers=_headers(row)
-        )
+        told = [(name, value.encode()) for name, value in headers(row).items()]
+        return self._open().send(row["topic"] + DEAD_LETTER_SUFFIX, key=row["key"], value=row["value"], headers=told)
 
     def _open(self) -> Any:
         if self._producer is None:
@@ -71,7 +71,8 @@ class DeadLetterTopic:
         return self._producer
 
 
-def _headers(row: dict[str, Any]) -> list[tuple[str, bytes]]:
+def headers(row: Mapping[str, Any]) -> dict[str, str]:
+    """Where a dead letter came from and why it is one; `row` is a record with its `reason`."""
     told = {
         "origin-topic": row["topic"],
         "origin-topic-id": row["topic_id"],
@@ -80,4 +81,4 @@ def _headers(row: dict[str, Any]) -> list[tuple[str, bytes]]:
         "reason": row["reason"],
         "size": row["size"],
     }
-    return [(name, str(value).encode()) for name, value in told.items()]
+    return {name: str(value) for name, value in told.items()}

@@ -23,10 +23,10 @@ from credit_risk_platform.adapters.ledger_writer import Stamp
 from credit_risk_platform.adapters.streaming import sink
 from credit_risk_platform.adapters.streaming.batch import BatchReport, NotReadyError, OffsetRange
 from credit_risk_platform.adapters.streaming.join_watch import JoinWatch
-from credit_risk_platform.adapters.streaming.log import TopicLog, lightened, start_of, to_table
+from credit_risk_platform.adapters.streaming.log import lightened, start_of, to_table
 from credit_risk_platform.adapters.streaming.small_files import SmallFiles
 from credit_risk_platform.adapters.streaming.streams import Streams
-from credit_risk_platform.domain.contracts.messages import CONTRACTS
+from credit_risk_platform.adapters.streaming.transport import StreamLog
 
 POLL_MS, JOIN_POLL_MS = 100, 1_000
 """The second while there are no partitions: a poll that runs out of time while joining may lose the answer."""
@@ -98,7 +98,7 @@ class FastLane:
         batch_messages: int = 5_000,
         on_batch: Callable[[BatchReport], None] = lambda _: None,
         on_wait: Callable[[str], None] = lambda _: None,
-        merge: Callable[[str], None] = lambda _: None,
+        merge: Callable[[str], tuple[str, str]] | None = None,
     ) -> None:
         self.streams, self.topic, self.stamp, self.clock = streams, topic, stamp, clock
         self.batch_messages, self.on_batch, self.on_wait, self.merge = batch_messages, on_batch, on_wait, merge
@@ -117,7 +117,7 @@ class FastLane:
         started = time.monotonic()
         self._topic_id = self._log.topic_id()  # says what to do when there is no cluster or no such topic
         consumer = None
-        files, watch = SmallFiles(self.merge, {CONTRACTS[self.topic].raw_table, LEDGER}), JoinWatch()
+        files, watch = SmallFiles(self._join_files, lambda: self.streams.asks(self.topic)), JoinWatch()
         try:
             while not stopped() and time.monotonic() - started < seconds:
                 try:
@@ -144,7 +144,7 @@ class FastLane:
     # ---------------------------------------------------------------- inside
 
     @property
-    def _log(self) -> TopicLog:
+    def _log(self) -> StreamLog:
         return self.streams.log(self.topic)
 
     def _join(self) -> Any:
@@ -184,6 +184,10 @@ class FastLane:
         self.on_batch(report)
         written = {table for table, rows in report.rows.items() if rows} | {sink.BATCHES}
         return written | {SEALS} if LEDGER in written else written
+
+    def _join_files(self, table: str) -> None:
+        if self.merge is not None:
+            self.streams.moved(self.topic, *self.merge(table))
 
     def _poll(self, consumer: Any) -> tuple[list[Any], list[OffsetRange]]:
         """What is there, up to a batch: the first poll waits, the others catch up.

@@ -16,6 +16,8 @@ from credit_risk_platform.domain.contracts.reasons import Reason
 PLACE = 'topic, topic_id, "partition", "offset", kafka_time'
 SHAPE_LENGTH = 500
 _PADS = ("inner_pad", "outer_pad")
+KPL_MAGIC = "F3899AC2"
+"""How a Kinesis record begins into which the Kinesis Producer Library has put several: not text in any case."""
 COLUMN_NAMES = {"id": "loan_id"}
 """Fields that bronze knows by another name."""
 _TEXT = "try(decode(value))"
@@ -114,6 +116,10 @@ def _envelope(contract: MessageContract) -> list[tuple[str, str]]:
     return [
         (f"value is null and size > {MAX_MESSAGE_BYTES}", sql.problem("''", Reason.TOO_LARGE, "size::varchar")),
         ("value is null", sql.problem("''", Reason.TOMBSTONE, "''")),
+        (
+            f"text is null and hex(array_slice(value, 1, 4)) = '{KPL_MAGIC}'",
+            sql.problem("''", Reason.KPL_AGGREGATED, "''"),
+        ),
         ("text is null", sql.problem("''", Reason.BAD_ENCODING, "''")),
         ("not is_object", sql.problem("''", Reason.NOT_JSON, "''")),
         (

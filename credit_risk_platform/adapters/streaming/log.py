@@ -28,7 +28,9 @@ METADATA_SECONDS = 30.0
 
 
 class TopicLog:
-    """Reads one topic for one consumer group. Not for use by several threads at once."""
+    """Reads one topic for one consumer group: the `StreamLog` of Kafka."""
+
+    look_seconds = 0.1
 
     def __init__(self, connection: KafkaConnection, topic: str, group: str) -> None:
         self.connection, self.topic, self.group = connection, topic, group
@@ -66,7 +68,7 @@ class TopicLog:
             partition: start_of(committed.get(partition), begins[partition], ends[partition]) for partition in ends
         }
         waiting = {partition: ends[partition] - starts[partition] for partition in ends}
-        shares = _shares(waiting, at_most)
+        shares = fair_shares(waiting, at_most)
         return [
             OffsetRange(self.topic, partition, starts[partition], starts[partition] + share)
             for partition, share in sorted(shares.items())
@@ -102,6 +104,9 @@ class TopicLog:
         if offsets:
             self._ask(lambda consumer: consumer.commit(offsets))
             self._own = {**before, **{place.partition: offset.offset for place, offset in offsets.items()}}
+
+    def rest(self) -> None:
+        """Kafka keeps a group's offset without being asked to."""
 
     def close(self) -> None:
         if self._consumer is not None:
@@ -242,7 +247,7 @@ def start_of(committed: int | None, begin: int, end: int) -> int:
     return committed
 
 
-def _shares(waiting: Mapping[int, int], at_most: int) -> dict[int, int]:
+def fair_shares(waiting: Mapping[int, int], at_most: int) -> dict[int, int]:
     """Fair shares of `at_most`: short queues whole, the rest of it split evenly among the long ones."""
     shares: dict[int, int] = {}
     left = at_most

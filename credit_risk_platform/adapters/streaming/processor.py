@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,12 +28,11 @@ from credit_risk_platform.adapters.streaming.batch import (
     OffsetRange,
     Outcome,
 )
-from credit_risk_platform.adapters.streaming.dead_letters import DeadLetterTopic
 from credit_risk_platform.adapters.streaming.intake import Intake, Judged
-from credit_risk_platform.adapters.streaming.log import TopicLog
 from credit_risk_platform.adapters.streaming.ranges import halves, reaching_back, split
-from credit_risk_platform.adapters.streaming.repeats import known_events, without_repeats
+from credit_risk_platform.adapters.streaming.repeats import Repeats, without_repeats
 from credit_risk_platform.adapters.streaming.report import Lag, Part, report
+from credit_risk_platform.adapters.streaming.transport import DeadLetters, StreamLog
 from credit_risk_platform.adapters.warehouse.base import Warehouse
 from credit_risk_platform.domain.contracts.reasons import Reason
 
@@ -46,14 +46,18 @@ class Processor:
     """Takes one topic's messages to the warehouse. `handler` knows what they are for."""
 
     warehouse: Warehouse
-    log: TopicLog
+    log: StreamLog
     intake: Intake
     handler: Handler
-    dead_letters: DeadLetterTopic
+    dead_letters: DeadLetters
     _held: dict[str, dict[int, int]] = field(default_factory=dict)
     """Topic id -> where the sink ended when it was last seen. Behind the truth at worst, and the sink would tell."""
     _left: dict[str, str] = field(default_factory=dict)
     """Topic id -> the state of the warehouse this worker's last commit made: in it, `_held` is the truth."""
+
+    @cached_property
+    def _repeats(self) -> Repeats:
+        return Repeats(self.warehouse, self.handler.contract.raw_table)
 
     def warm(self, now: datetime) -> None:
         """Begin with what a process makes once, on threads of its own: Kafka is asked, and waited for, meanwhile.
@@ -121,6 +125,19 @@ class Processor:
         """Partition -> the offset the sink goes on at, read anew."""
         return self._look(self.log.topic_id())
 
+    def moved(self, before: str, after: str) -> None:
+        """This process made the state `after` of `before`, and changed no rows."""
+        for topic_id, left in self._left.items():
+            if left == before:
+                self._left[topic_id] = after
+        self._repeats.moved(before, after)
+        self.handler.moved(before, after)
+
+    @property
+    def asks(self) -> set[str]:
+        """Tables that each batch is looked up in now: the fewer their files, the quicker."""
+        return {*self.handler.asks, *([self._repeats.table] if self._repeats.asks else [])}
+
     # ---------------------------------------------------------------- inside
 
     def _look(self, topic_id: str) -> dict[int, int]:
@@ -169,12 +186,12 @@ class Processor:
         now: datetime,
         fault: Exception | None = None,
     ) -> Part:
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="repeats") as beside:
-            known = beside.submit(self._known, records, topic_id)
-            judged = self.intake.judge(records, now.date())
+        state = self._left.get(topic_id)
+        remembered = self._repeats.remembers(state)
+        judged, known = self._judged(records, topic_id, now, remembered=remembered)
         if fault is not None:
             judged = self._blame(records, judged, fault)
-        fresh, repeated = without_repeats(judged.accepted, known.result())
+        fresh, repeated = without_repeats(judged.accepted, known)
         prepared = self.handler.prepare(fresh, BatchContext(stamp, now))
         dead = judged.dead
         if prepared.refused is not None and prepared.refused.num_rows:
@@ -188,8 +205,9 @@ class Processor:
         written = sink.write(
             self.warehouse, topic_id=topic_id, ranges=ranges, raw_table=self.handler.contract.raw_table, accepted=fresh,
             dead=dead, traced=traced, prepared=prepared, run_id=stamp.run_id, now=now, before=before,
-            before_state=self._left.get(topic_id),
+            before_state=state, remembered=remembered,
         )  # fmt: skip
+        self._repeats.wrote(fresh, written.state, undisturbed=written.undisturbed)
         committed = time.time()
         self.dead_letters.publish(records, dead)
         return Part(records, dead, written, prepared.bundle_sha, committed)
@@ -203,10 +221,19 @@ class Processor:
         dead = self.intake.refuse(records, pa.Table.from_pylist([refused], REFUSED_SCHEMA))
         return Judged(judged.accepted.slice(0, 0), dead)
 
+    def _judged(self, records: pa.Table, topic_id: str, now: datetime, *, remembered: bool) -> tuple[Judged, pa.Array]:
+        """The judgement, and which events are known: looked up beside it where they are not remembered."""
+        if remembered:
+            judged = self.intake.judge(records, now.date())
+            return judged, self._repeats.among(judged.accepted, records)
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="repeats") as beside:
+            known = beside.submit(self._known, records, topic_id)
+            judged = self.intake.judge(records, now.date())
+        return judged, known.result()
+
     def _known(self, records: pa.Table, topic_id: str) -> pa.Array:
-        table = self.handler.contract.raw_table
-        if self._held.get(topic_id) or self.warehouse.exists(table):  # who holds a batch holds this table
-            return known_events(self.warehouse, table, records)
+        if self._held.get(topic_id) or self.warehouse.exists(self._repeats.table):  # who holds a batch holds this table
+            return self._repeats.ask(records)
         return pa.nulls(0, pa.string())
 
     def _send_again(self, records: pa.Table, done: Sequence[OffsetRange], topic_id: str) -> None:

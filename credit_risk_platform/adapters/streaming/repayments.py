@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from credit_risk_platform.adapters import ledger_writer, portfolio
 from credit_risk_platform.adapters.bundles import BundleStore
 from credit_risk_platform.adapters.champion import Champion, Scorer
+from credit_risk_platform.adapters.ledger import LEDGER
 from credit_risk_platform.adapters.streaming.applications import STREAM_SCHEMA
 from credit_risk_platform.adapters.streaming.batch import (
     REFUSED_SCHEMA,
@@ -37,6 +38,7 @@ class RepaymentUpdates:
     """Handler of `repayments`. Without a behavioural champion messages are recorded, and nothing is scored."""
 
     contract: MessageContract = REPAYMENTS
+    asks = (LEDGER,)
 
     def __init__(self, warehouse: Warehouse, bundles: BundleStore) -> None:
         self.warehouse = warehouse
@@ -44,6 +46,9 @@ class RepaymentUpdates:
 
     def warm(self) -> None:
         self.champion.scorer()
+
+    def moved(self, before: str, after: str) -> None:
+        """Nothing is remembered from batch to batch."""
 
     def prepare(self, accepted: pa.Table, context: BatchContext) -> Prepared:
         scorer = self.champion.scorer() if accepted.num_rows else None

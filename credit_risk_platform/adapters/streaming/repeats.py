@@ -7,7 +7,50 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from credit_risk_platform.adapters.streaming.judgement import EVENT_IDS
+from credit_risk_platform.adapters.streaming.memory import Memory
 from credit_risk_platform.adapters.warehouse.base import Warehouse
+
+
+class Repeats:
+    """Events of one table. A process that stays comes to remember them, and asks no more while it writes alone."""
+
+    def __init__(self, warehouse: Warehouse, table: str) -> None:
+        self.warehouse, self.table = warehouse, table
+        self._memory = Memory()
+        self._complete_at: str | None = None
+
+    @property
+    def asks(self) -> bool:
+        """Whether a batch is looked up in the table now."""
+        return not self._memory.ready
+
+    def remembers(self, state: str | None) -> bool:
+        """Whether `among` can tell, given that `state` is what this process last made of the warehouse."""
+        if self._memory.due and state is not None and self.warehouse.snapshot() == state:
+            with self.warehouse.stream(f"select event_id from {self.table}") as batches:
+                self._memory.fill(batches)
+            # Whoever came in between is not among them.
+            self._complete_at = state if self.warehouse.snapshot() == state else None
+        return self._memory.ready and state is not None and self._complete_at == state
+
+    def among(self, accepted: pa.Table, records: pa.Table) -> pa.Array:
+        """As `ask`, which it does only if an event of `accepted` looks familiar."""
+        return self.ask(records) if self._memory.may_hold(accepted["event_id"]) else pa.nulls(0, pa.string())
+
+    def ask(self, records: pa.Table) -> pa.Array:
+        """`known_events`."""
+        return known_events(self.warehouse, self.table, records)
+
+    def moved(self, before: str, after: str) -> None:
+        """This process made the state `after` of `before`, and changed no rows."""
+        if self._complete_at == before:
+            self._complete_at = after
+
+    def wrote(self, accepted: pa.Table, state: str, *, undisturbed: bool) -> None:
+        """`accepted` went in, which made `state`; `undisturbed`: nobody else has written since the batch before."""
+        self._memory.wrote(accepted["event_id"], undisturbed=undisturbed)
+        if undisturbed and self._complete_at is not None:
+            self._complete_at = state
 
 
 def known_events(warehouse: Warehouse, table: str, records: pa.Table) -> pa.Array:

@@ -45,6 +45,8 @@ class Written:
     """Partition -> the offset the sink goes on at now."""
     state: str
     """The warehouse's state in which that holds."""
+    undisturbed: bool
+    """Nobody else has written since this process did."""
 
 
 class RangeTakenError(RuntimeError):
@@ -92,13 +94,15 @@ def write(
     now: datetime,
     before: Mapping[int, int],
     before_state: str | None = None,
+    remembered: bool = False,
 ) -> Written:
     """Write one micro-batch.
 
     `traced` has place, kafka_time, event_id, outcome and reason of every message of the ranges; the outcome of those a
     handler worked on is null and comes from `prepared.traced`. `before` is what `taken_until` said when the work began,
-    or what this process left at `before_state`, which saves a look while nobody else commits. Raises `RangeTakenError`
-    when another worker has written to these partitions since, or the same events elsewhere.
+    or what this process left at `before_state`, which saves a look while nobody else commits. `remembered`: that no
+    event of `accepted` is there was known from then, too. Raises `RangeTakenError` when another worker has written to
+    these partitions since, or the same events elsewhere.
     """
     topic = ranges[0].topic
     staged: dict[str, Staged] = {
@@ -113,7 +117,7 @@ def write(
             transaction.append(BATCHES, marks.slice(0, 0))  # makes it where it is absent
         alone = transaction.before == before_state
         ends = before if alone else _ends(transaction.query(_ENDS_SQL, [topic, topic_id]))
-        _refuse_taken(transaction, topic, ends, before, ranges, raw_table, accepted)
+        _refuse_taken(transaction, topic, ends, before, ranges, raw_table, accepted, look=remembered and not alone)
         rows = dict(prepared.write(transaction))
         rows[raw_table] = transaction.append(raw_table, _with_run(accepted, run_id))
         if dead.num_rows or not before:
@@ -122,7 +126,7 @@ def write(
         transaction.append(BATCHES, marks)
         became = transaction.query(_OUTCOMES.format(rows="traced"))
     assert transaction.after is not None
-    return Written(rows, became, {**ends, **{found.partition: found.end for found in ranges}}, transaction.after)
+    return Written(rows, became, {**ends, **{found.partition: found.end for found in ranges}}, transaction.after, alone)
 
 
 def lost(ranges: Sequence[OffsetRange], begins: Mapping[int, int], topic_id: str) -> pa.Table:
@@ -189,10 +193,12 @@ def _refuse_taken(
     ranges: Sequence[OffsetRange],
     raw_table: str,
     accepted: pa.Table,
+    *,
+    look: bool,
 ) -> None:
     if any(ends.get(found.partition) != before.get(found.partition) for found in ranges):
         raise RangeTakenError(f"another worker wrote messages of {topic} meanwhile")
-    if ends != before:
+    if look or ends != before:
         sql = f"select count(*) as n from {raw_table} where event_id in (select unnest(?::varchar[]))"
         if transaction.query(sql, [accepted["event_id"].to_pylist()])["n"][0].as_py():
             raise RangeTakenError(f"another worker wrote the same events of {topic} meanwhile, from other partitions")

@@ -16,25 +16,26 @@ BATCHES_BETWEEN = 8
 class SmallFiles:
     """Counts the files per table and has `merge` join those of one table at a time, between two batches.
 
-    Not beside them: DuckDB's SQLite sleeps a whole second where a merge and a reader of the catalog meet. `read` names
-    the tables that each batch reads.
+    Not beside them: DuckDB's SQLite sleeps a whole second where a merge and a reader of the catalog meet. `read` tells
+    the tables that each batch reads now.
     """
 
-    def __init__(self, merge: Callable[[str], None], read: Collection[str]) -> None:
+    def __init__(self, merge: Callable[[str], None], read: Callable[[], Collection[str]]) -> None:
         self._merge, self._read = merge, read
         # Who wrote before has left some, too.
-        self._files = Counter(dict.fromkeys(read, FILES_OF_A_READ_TABLE))
+        self._files = Counter(dict.fromkeys(read(), FILES_OF_A_READ_TABLE))
         self._since = BATCHES_BETWEEN
 
     def written(self, tables: Iterable[str]) -> None:
         """A batch has left one file in each of `tables`."""
         self._files.update(tables)
         self._since += 1
-        table = max(self._files, key=self._due)
-        if self._due(table) >= 1 and self._since >= BATCHES_BETWEEN:
+        read = self._read()
+        due = {
+            name: n / (FILES_OF_A_READ_TABLE if name in read else FILES_OF_ANOTHER) for name, n in self._files.items()
+        }
+        table = max(due, key=due.__getitem__)
+        if due[table] >= 1 and self._since >= BATCHES_BETWEEN:
             self._since = 0
             del self._files[table]
             self._merge(table)
-
-    def _due(self, table: str) -> float:
-        return self._files[table] / (FILES_OF_A_READ_TABLE if table in self._read else FILES_OF_ANOTHER)

@@ -134,9 +134,13 @@ class TransactionWindows:
 
     warehouse: Warehouse
     contract = TRANSACTIONS
+    asks = ()
 
     def warm(self) -> None:
         self.warehouse.snapshot()
+
+    def moved(self, before: str, after: str) -> None:
+        """Nothing is remembered from batch to batch."""
 
     def prepare(self, accepted: pa.Table, context: BatchContext) -> Prepared:
         written_by = [context.now, context.stamp.run_id]

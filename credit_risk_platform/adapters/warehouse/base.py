@@ -10,7 +10,8 @@ What differs there, because Snowflake commits at each DDL statement and reads wh
   when it fails. A table that `replace_table` gives other columns takes its new shape right after the commit.
 - A view is made right after the commit.
 - A workspace, and the queries of a transaction, see what others commit meanwhile, statement by statement.
-- The number of a state moves with the writes through this seam, not with dbt's; a state of the past cannot be read.
+- The number of a state moves with the writes through this seam, not with dbt's. A past state is read by its moment,
+  which the process knows that was told its number; for as long as the account keeps the past of a table.
 - Whole numbers come back with 64 bits, or as decimals where they do not fit; lists and structs with doubles as their
   numbers. A list with a double that JSON cannot keep (not a number, below 1e-20) is refused.
 - A writer that is killed holds the writers' lock until Snowflake finds its session gone, up to five minutes.
@@ -159,5 +160,9 @@ class Warehouse(Writer, Protocol):
         ...
 
     def snapshot(self) -> str:
-        """Identifier of the state a reader sees now (DuckLake snapshot id; Snowflake: a timestamp)."""
+        """Identifier of the state a reader sees now: a number that grows."""
+        ...
+
+    def at(self, table: str, snapshot: str) -> str:
+        """SQL for the rows of `table`, as FROM takes it, as they stood in a state that `snapshot()` told of."""
         ...

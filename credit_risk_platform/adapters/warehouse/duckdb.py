@@ -29,6 +29,7 @@ from credit_risk_platform.adapters.warehouse.single_writes import SingleWrites
 
 CATALOG = "lake"
 SMALL_FILE_BYTES = 1_000_000
+_STATE = f"select id from {CATALOG}.current_snapshot()"
 SCHEMAS = ("bronze", "silver", "gold", "models", "monitoring")
 
 
@@ -157,6 +158,9 @@ class DuckLakeWarehouse(LakeSession, SingleWrites):
     def snapshot(self) -> str:
         return str(self.query(f"select max(snapshot_id) as s from {CATALOG}.snapshots()")["s"][0].as_py())
 
+    def at(self, table: str, snapshot: str) -> str:
+        return f"(select * from {table} at (version => {int(snapshot)}))"
+
     # ---------------------------------------------------------------- writing
 
     @contextmanager
@@ -192,15 +196,19 @@ class DuckLakeWarehouse(LakeSession, SingleWrites):
             cursor.execute("checkpoint")
         return Upkeep(before, self._files())
 
-    def merge(self, table: str) -> None:
+    def merge(self, table: str) -> tuple[str, str]:
         """Make one file of a table's small ones: what keeps a process that writes all day quick until the upkeep.
 
-        Large files stay as they are: to write them anew would take seconds, under the lock.
+        Returns the states before and after, which hold the same rows. Large files stay as they are: to write them anew
+        would take seconds, under the lock.
         """
         schema, name = table.split(".")
         merge = f"call ducklake_merge_adjacent_files('{CATALOG}', ?, schema => ?, max_file_size => {SMALL_FILE_BYTES})"
         with self.lock.held(), self._cursor() as cursor:
+            before = cursor.execute(_STATE).to_arrow_table()["id"][0].as_py()
             cursor.execute(merge, [name, schema])
+            after = cursor.execute(_STATE).to_arrow_table()["id"][0].as_py()
+        return str(before), str(after)
 
     def _files(self) -> int:
         """Parquet files of the data, those of old snapshots included."""

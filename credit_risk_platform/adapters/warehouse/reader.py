@@ -13,6 +13,13 @@ import duckdb
 
 from credit_risk_platform.adapters.warehouse.duckdb import CATALOG, LakeSession, attach_sql
 
+ELSEWHERE = (
+    "CRP_TARGET is snowflake, and the dashboard reads a DuckLake only. Read schema GOLD with Snowflake's own tools; or "
+    "materialise gold/published_marts, a DuckDB file of all marts; or start the dashboard with CRP_TARGET=local on a "
+    "home that has a lake."
+)
+"""Said in place of an empty lake."""
+
 
 class NoLakeError(FileNotFoundError):
     """There is no lake in this home yet; the message says how one is made."""

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -70,6 +70,8 @@ class SnowflakeWarehouse(SingleWrites):
         self._guard = threading.Lock()
         self._idle: list[SnowflakeSession] = []
         self._ready = False
+        self._seen: dict[str, datetime] = {}
+        """State -> when it was the present one, by Snowflake's clock."""
 
     def __repr__(self) -> str:
         return "SnowflakeWarehouse()"
@@ -101,7 +103,16 @@ class SnowflakeWarehouse(SingleWrites):
 
     def snapshot(self) -> str:
         with self._session() as session:
-            return str(session.fetch(f"select VERSION from {STATE}")[0][0])
+            [(version, seen)] = session.fetch(f"select VERSION, current_timestamp() from {STATE}")
+        self._seen[str(version)] = seen
+        return str(version)
+
+    def at(self, table: str, snapshot: str) -> str:
+        seen = self._seen.get(snapshot)
+        if seen is None:
+            raise KeyError(f"this process was not told of state {snapshot}, so it does not know when that was: {table}")
+        moment = seen.astimezone(UTC).isoformat(sep=" ", timespec="microseconds")
+        return f"(select * from {table} at (timestamp => '{moment}'::timestamptz))"
 
     # ---------------------------------------------------------------- writing
 
@@ -140,8 +151,10 @@ class SnowflakeWarehouse(SingleWrites):
                     session.execute(f'drop table if exists {STAGING}."{name}"')
             return Upkeep(len(before), len(session.fetch(_STAGED, [STAGING.upper()])))
 
-    def merge(self, table: str) -> None:
-        """Nothing to do: Snowflake merges small files by itself."""
+    def merge(self, table: str) -> tuple[str, str]:
+        """Nothing to do: Snowflake merges small files by itself. Returns its state, twice."""
+        state = self.snapshot()
+        return state, state
 
     def publish(self, target: Path, tables: Sequence[str]) -> None:
         """Write a plain single-file DuckDB copy of `tables`: built aside, renamed over."""

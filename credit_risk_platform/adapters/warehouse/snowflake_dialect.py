@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import sqlglot
@@ -55,7 +56,10 @@ def _translated(sql: str, lists: frozenset[int], staged: frozenset[str]) -> tupl
 def _marked(sql: str) -> str:
     """With a name for each `?`: translation may turn parts around, or say one twice."""
     out, end, place = [], 0, 0
-    for token in sqlglot.tokenize(sql, read="duckdb"):
+    tokens = sqlglot.tokenize(sql, read="duckdb")
+    if any(one.text.lower() == "len" and two.text == "(" for one, two in pairwise(tokens)):
+        raise UnsupportedSqlError("len(), of a text or of a list: it has length() and array_length()", sql)
+    for token in tokens:
         if token.token_type.name in ("PLACEHOLDER", "QDCOLON"):  # `?`, `?::`
             place += 1
             out.append(f"{sql[end : token.start]}__p{place}__")

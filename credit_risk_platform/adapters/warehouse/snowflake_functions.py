@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -125,6 +126,18 @@ def try_cast(node: exp.TryCast) -> exp.Expression | None:
 def milliseconds(node: exp.UnixToTime) -> exp.Expression:
     """`epoch_ms(t)`: of a time, as the platform uses it."""
     return call("DATE_PART", exp.Var(this="EPOCH_MILLISECOND"), node.this.copy())
+
+
+def hexadecimal(node: exp.Format) -> exp.Expression:
+    """`format('{:08x}', n)`, of a number that is not negative."""
+    wanted = _HEXADECIMAL.fullmatch(node.this.name)
+    if wanted is None or len(node.expressions) != 1:
+        raise refuse("format(), but for the hexadecimal digits of one number")
+    digits = int(wanted[1])
+    return parsed(f"LOWER(LPAD(TRIM(TO_CHAR(__n__, '{'X' * digits}')), {digits}, '0'))", n=node.expressions[0])
+
+
+_HEXADECIMAL = re.compile(r"\{:0(\d+)x\}")
 
 
 def not_a_number(node: exp.IsNan) -> exp.Expression:

@@ -36,8 +36,20 @@ def _element(node: exp.Expression) -> tuple[exp.Expression, str]:
     return node, "VARCHAR"
 
 
+MAP_VALUES = "map_values"
+
+
+def _of_map(node: exp.Expression) -> tuple[exp.Expression, str] | None:
+    """(the map, what FLATTEN calls it) of `map_keys(m)` and `map_values(m)`; texts both."""
+    if isinstance(node, exp.MapKeys):
+        return node.this, "KEY"
+    if isinstance(node, exp.Anonymous) and node.name.lower() == MAP_VALUES:
+        return node.expressions[0], "VALUE::VARCHAR"
+    return None
+
+
 def unnest_selected(statement: exp.Expression, given: Given) -> exp.Expression:  # noqa: ARG001
-    """`select unnest(l), unnest(m)`: one row per element, the lists side by side."""
+    """`select unnest(l), unnest(m)`: one row per element, the lists side by side; or keys and values of one map."""
     for number, select in enumerate(each(statement, exp.Select)):
         lists_of_it = [
             node for one in select.selects for node in one.find_all(exp.Explode) if node.parent_select is select
@@ -46,14 +58,20 @@ def unnest_selected(statement: exp.Expression, given: Given) -> exp.Expression: 
             continue
         alias = f"_U{number}"
         flat = f'TABLE(FLATTEN(INPUT => __list__)) AS "{alias}"'
-        first, _ = _element(lists_of_it[0].this)
+        maps = [_of_map(node.this) for node in lists_of_it]
+        if any(one is None or maps[0] is None or one[0] != maps[0][0] for one in maps) and any(maps):
+            raise refuse("unnest() of a map beside anything else")
+        first = maps[0][0] if maps[0] else _element(lists_of_it[0].this)[0]
         if select.args.get("from_") is None:
             made = parsed(f"select 1 from {flat}", list=first)
             select.set("from_", made.args["from_"])
         else:
             made = parsed(f'select 1 from t, LATERAL FLATTEN(INPUT => __list__) AS "{alias}"', list=first)
             select.append("joins", made.args["joins"][0])
-        for place, node in enumerate(lists_of_it):
+        for place, (node, keyed) in enumerate(zip(lists_of_it, maps, strict=True)):
+            if keyed is not None:
+                node.replace(parsed(f'"{alias}".{keyed[1]}'))
+                continue
             source, kind = _element(node.this)
             value = f'"{alias}".VALUE' if place == 0 else f'GET(__list__, "{alias}".INDEX)'
             node.replace(parsed(f"{value}::{kind}", list=source))

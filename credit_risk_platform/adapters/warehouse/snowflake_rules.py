@@ -6,6 +6,9 @@ The tests in tests/cloud/test_snowflake_sql.py run every one of them on both eng
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from sqlglot import exp
 
 from credit_risk_platform.adapters.warehouse import snowflake_functions as functions
@@ -28,20 +31,30 @@ def refuse_unknown(statement: exp.Expression, given: Given) -> exp.Expression:  
         name = node.name.lower()
         if name in FILES:
             raise refuse(f"{name}(): the file lies where this process runs")
-        if name not in _SAID | functions.OTHERWISE.keys() | functions.SPANS.keys():
+        said = name in _SAID | functions.OTHERWISE.keys() | functions.SPANS.keys()
+        if not said and not (name == lists.MAP_VALUES and isinstance(node.parent, exp.Explode)):
             raise refuse(f"the function {name}()")
     for kind, construct in _NEVER.items():
         if statement.find(kind) is not None:
             raise refuse(construct)
-    if any(lists.not_null_filter(node) is None for node in statement.find_all(exp.ArrayFilter)):
-        raise refuse(_LAMBDA)
-    for join in statement.find_all(exp.Join):
-        if join.args.get("method") == "POSITIONAL" or join.kind == "POSITIONAL":
-            raise refuse("a positional join")
+    for kind, sayable, construct in _SELDOM:
+        if not all(sayable(node) for node in statement.find_all(kind)):
+            raise refuse(construct)
     return statement
 
 
 _LAMBDA = "a lambda function other than the test for null"
+_SELDOM: tuple[tuple[type[exp.Expression], Callable[[Any], bool], str], ...] = (
+    (
+        exp.HistoricalData,
+        lambda node: node.args["kind"].upper() == "TIMESTAMP",
+        "a state of the past by its number: ask the warehouse for it (`at`)",
+    ),
+    (exp.MapKeys, lambda node: isinstance(node.parent, exp.Explode), "map_keys() outside unnest()"),
+    (exp.ArrayFilter, lambda node: lists.not_null_filter(node) is not None, _LAMBDA),
+    (exp.Join, lambda node: "POSITIONAL" not in (node.args.get("method"), node.kind), "a positional join"),
+)
+"""What can be said in one form only: (construct, whether it has that form, what is refused)."""
 _NEVER: dict[type[exp.Expression], str] = {
     exp.ReadParquet: "read_parquet(): the file lies where this process runs",
     exp.ReadCSV: "read_csv(): the file lies where this process runs",
@@ -51,11 +64,9 @@ _NEVER: dict[type[exp.Expression], str] = {
     exp.Reduce: _LAMBDA,
     exp.Monthname: "monthname(): Snowflake's is cut to three letters",
     exp.Dayname: "dayname(): Snowflake's is cut to three letters",
-    exp.HistoricalData: "a state of the past: its numbers are not Snowflake's",
     exp.Typeof: "typeof(): the engines name types otherwise",
     exp.TableSample: "a sample: the engines draw other rows",
     exp.Struct: "a struct",
-    exp.Format: "format()",
     exp.First: "first()",
     exp.Last: "last()",
 }
@@ -68,6 +79,7 @@ RULES: tuple[Rule, ...] = (
     replace_each(exp.Sub, functions.interval),
     replace_each(exp.Anonymous, functions.said_otherwise),
     replace_each(exp.IsNan, functions.not_a_number),
+    replace_each(exp.Format, functions.hexadecimal),
     lists.unnest_selected,
     replace_each(exp.Unnest, lists.unnest_from),
     replace_each(exp.Table, lists.series),

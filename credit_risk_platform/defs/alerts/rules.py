@@ -17,7 +17,7 @@ from credit_risk_platform.adapters.warehouse.base import Warehouse
 from credit_risk_platform.defs.alerts.tell import LOOK_EVERY_SECONDS, Desk, asset_page, status
 from credit_risk_platform.domain.alert_metrics import METRICS
 from credit_risk_platform.domain.alerts import AlertRule, AlertRuleError, Comparison, Finding, Severity
-from credit_risk_platform.resources import kafka_connection
+from credit_risk_platform.resources import stream_transport
 from credit_risk_platform.settings import Settings
 
 FILE_KEY = "rules/alerts_file"
@@ -59,7 +59,7 @@ def look(settings: Settings, warehouse: Warehouse, desk: Desk) -> dg.SkipReason:
         warehouse,
         desk.now,
         lambda: _calls(settings, desk),
-        lambda: waiting(kafka_connection(settings), settings.kafka_group),
+        lambda: waiting(stream_transport(settings, warehouse), settings.kafka_group),
         settings.home,
     )
     faults: dict[str, str] = {}

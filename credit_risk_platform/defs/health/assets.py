@@ -20,7 +20,7 @@ from credit_risk_platform.catalog import Bronze, Gold, Group, Monitoring, Owner
 from credit_risk_platform.defs.health import records
 from credit_risk_platform.defs.health.graph import WatchedGraph
 from credit_risk_platform.domain.health import Area, Freshness, Result, all_green
-from credit_risk_platform.resources import kafka_connection
+from credit_risk_platform.resources import stream_transport
 from credit_risk_platform.settings import Settings
 
 TOPIC_COLUMNS = (
@@ -106,7 +106,7 @@ def stream_health(
     warehouse: dg.ResourceParam[DuckLakeWarehouse],
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult:
-    lag = stream.waiting(kafka_connection(settings), settings.kafka_group)
+    lag = stream.waiting(stream_transport(settings, warehouse), settings.kafka_group)
     rows = stream.stream_health(warehouse, lag, _now())
     warehouse.replace_table(stream.STREAM_HEALTH, rows)
     found = rows.to_pylist()

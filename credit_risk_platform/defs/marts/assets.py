@@ -115,9 +115,7 @@ def published_marts(manifest: Mapping[str, Any]) -> dg.AssetsDefinition:
                 "dagster/row_count": sum(rows.values()),
                 "size_mb": settings.paths.published_marts.stat().st_size / 1e6,
                 "tables": dg.MetadataValue.md(listed),
-                "how_to_connect": dg.MetadataValue.md(
-                    how_to_connect(settings.paths.warehouse, settings.paths.published_marts, settings.object_store)
-                ),
+                "how_to_connect": dg.MetadataValue.md(how_to_connect(settings)),
             }
         )
 

@@ -11,6 +11,7 @@ from credit_risk_platform.adapters.column_lineage import ColumnLineage
 from credit_risk_platform.adapters.object_store import ObjectStore
 from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse, attach_sql
 from credit_risk_platform.adapters.warehouse.lake_secret import secret_sql
+from credit_risk_platform.settings import Settings, Target
 
 HIDDEN = frozenset({"subject_token"})
 PREVIEWED_SCHEMA = "gold"
@@ -58,14 +59,25 @@ class MartMetadata:
         return markdown.records(self.warehouse.query(f"select {listed} from {table} limit 5"))
 
 
-def how_to_connect(root: Path, published: Path, store: ObjectStore | None = None) -> str:
-    """Two ways for an analyst to reach the marts, in any DuckDB client."""
+def how_to_connect(settings: Settings) -> str:
+    """Two ways for an analyst to reach the marts: where they live, and the copy in any DuckDB client."""
+    if settings.target is Target.SNOWFLAKE:
+        place = f"schema GOLD of database {settings.snowflake_database}"
+        live = f"**Live**, with Snowflake's own tools: {place}, as role CRP_ANALYST (`crp snowflake grants`).\n\n"
+    else:
+        live = _lake(settings.paths.warehouse, settings.object_store)
+    return (
+        f"{live}**A plain DuckDB file** for any other tool (a copy made by this asset; open it read-only):\n\n"
+        f"```sql\nATTACH '{settings.paths.published_marts}' AS marts (READ_ONLY);\n"
+        "SELECT * FROM marts.gold.loan_outcomes LIMIT 10;\n```"
+    )
+
+
+def _lake(root: Path, store: ObjectStore | None) -> str:
     needed = "`ducklake`, `sqlite_scanner` and `httpfs`" if store else "`ducklake` and `sqlite_scanner`"
     return (
         f"**Live, while runs write** (DuckDB 1.5.5 with the extensions {needed}):\n\n"
         f"```sql\nSET extension_directory = '{root / 'ext'}';\n{secret_sql(store) if store else ''}"
         f"{attach_sql(root, read_only=True, store=store)};\n"
         "SELECT * FROM lake.gold.loan_outcomes LIMIT 10;\n```\n\n"
-        "**A plain DuckDB file** for any other tool (a copy made by this asset; open it read-only):\n\n"
-        f"```sql\nATTACH '{published}' AS marts (READ_ONLY);\nSELECT * FROM marts.gold.loan_outcomes LIMIT 10;\n```"
     )

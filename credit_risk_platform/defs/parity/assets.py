@@ -14,8 +14,9 @@ from credit_risk_platform.settings import Settings, Target
 CHECK = "warehouses_agree"
 NAMES = {Target.LOCAL: "DuckDB", Target.SNOWFLAKE: "Snowflake"}
 NO_TWIN = (
-    "There is one warehouse only. To compare, build the same sources on both: run the graph with CRP_TARGET=local, and "
-    "with CRP_TARGET=snowflake and Snowflake's credentials (docs/snowflake.md), in the same home."
+    "There is one warehouse only. To compare, build the same sources on both with one CRP_PII_TOKEN_KEY, each in a "
+    "home of its own, which remembers its score ledger: with CRP_TARGET=local, and with CRP_TARGET=snowflake and "
+    "Snowflake's credentials (docs/snowflake.md). Then ask in the second with CRP_TWIN_HOME set to the first."
 )
 Events = Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]
 

@@ -31,14 +31,15 @@ def nothing_lost(lane: Lane, report: BatchReport) -> dg.AssetCheckResult:
     metadata: dict[str, Any] = {"messages": report.messages, "accounted_for": accounted, "lost": lost}
     if lost:
         metadata["next_step"] = (
-            f"Kafka had deleted {lost:,} messages before they were read: their offsets stand in gold.message_trace as "
-            f"'lost'. Ask the producer to send them again, and raise retention.ms of {lane.topic} or find out "
-            "why the stream stood still."
+            f"The stream had deleted {lost:,} messages before they were read: their offsets stand in "
+            "gold.message_trace as 'lost' (of Kinesis, one stands for all that a shard deleted; nobody can count "
+            f"them). Ask the producer to send them again, and raise the retention of {lane.topic} or find out why the "
+            "stream stood still."
         )
     elif accounted != report.messages:
         metadata["next_step"] = (
             "A fault of the platform: compare gold.message_trace of this run with the offsets above, and report it. "
-            "The messages themselves are still in Kafka."
+            "The messages themselves are still in the stream."
         )
     return dg.AssetCheckResult(
         check_name=NOTHING_LOST, asset_key=lane.raw, passed=not lost and accounted == report.messages, metadata=metadata

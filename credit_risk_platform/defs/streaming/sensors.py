@@ -1,4 +1,7 @@
-"""Watches the topics. A sensor looks at offsets and asks for a run; it never reads a message or opens the warehouse.
+"""Watches the topics. A sensor looks at offsets and asks for a run; it never reads a message.
+
+Kafka alone is asked; where Kinesis carries, the group's offsets stand in the warehouse, and are looked up there when
+something waits.
 
 Dagster ticks a sensor every five seconds at most. So a tick stays and looks ten times a second until something comes
 (`sensors.use_threads` in `dagster.yaml` lets other sensors tick meanwhile): a message is noticed within 0.2 seconds.
@@ -14,12 +17,11 @@ from collections.abc import Mapping, Sequence
 import dagster as dg
 
 from credit_risk_platform.adapters.streaming.batch import NotReadyError, OffsetRange
-from credit_risk_platform.adapters.streaming.log import TopicLog
-from credit_risk_platform.adapters.streaming.members import fast_lanes
+from credit_risk_platform.adapters.streaming.transport import Transport
 from credit_risk_platform.defs.streaming.attempts import Waiting, ask, has_begun
 from credit_risk_platform.defs.streaming.jobs import AssetJob
 from credit_risk_platform.defs.streaming.lanes import Lane
-from credit_risk_platform.resources import kafka_connection
+from credit_risk_platform.resources import stream_transport
 from credit_risk_platform.settings import Settings
 
 LOOK_SECONDS = 20.0
@@ -35,7 +37,7 @@ BEGIN_SECONDS = 20.0
 class Watch:
     """The eye on one topic, shared by its sensors: one tick looks at a time.
 
-    Keeps its Kafka client from tick to tick; makes it anew after a fault.
+    Keeps its client from tick to tick; makes it anew after a fault.
     """
 
     def __init__(
@@ -45,12 +47,14 @@ class Watch:
         look_seconds: float = LOOK_SECONDS,
         turn_seconds: float = TURN_SECONDS,
         begin_seconds: float = BEGIN_SECONDS,
+        transport: Transport | None = None,
     ) -> None:
         self.lane, self.settings = lane, settings
         self.look_seconds, self.turn_seconds, self.begin_seconds = look_seconds, turn_seconds, begin_seconds
         self._asked: tuple[dg.RunRequest, float] | None = None
         """The last request, until Dagster has made its run, and when it was given."""
-        self.log = TopicLog(kafka_connection(settings), lane.topic, settings.kafka_group)
+        self.transport = transport or stream_transport(settings)
+        self.log = self.transport.log(lane.topic, settings.kafka_group)
         self._one_at_a_time = threading.Lock()
 
     def tick(self, instance: dg.DagsterInstance) -> dg.RunRequest | dg.SkipReason:
@@ -87,6 +91,7 @@ class Watch:
             if waited:
                 time.sleep(BUSY_SECONDS)
             else:
+                self.log.rest()
                 self._idle(ends, deadline)
 
     def _answer(
@@ -102,7 +107,7 @@ class Watch:
             return answer
         if self.log.committed() != committed:  # a batch was committed after `ranges` were read: they hold it still
             return dg.SkipReason(f"The group of {topic} moves on. Not yet committed: {lag:,} messages.")
-        if lanes := fast_lanes(self.log.connection, self.log.group, topic):
+        if lanes := self.transport.fast_lanes(self.log.group, topic):
             return dg.SkipReason(
                 f"{lanes} fast lane(s) (`crp stream`) work on {topic}: a run beside them would only do the same again. "
                 f"When they end, runs take over. Not yet committed: {lag:,} messages."
@@ -127,7 +132,7 @@ class Watch:
         at_most = self.settings.stream_batch_messages
         ranges = self.log.pending(at_most)
         for _ in range(GATHERING_LOOKS if ranges and not waited else 0):
-            time.sleep(IDLE_SECONDS)
+            time.sleep(self.log.look_seconds)
             before, ranges = ranges, self.log.pending(at_most)
             if ranges == before:
                 break
@@ -136,7 +141,7 @@ class Watch:
     def _idle(self, ends: dict[int, int], deadline: float) -> None:
         """Until a message arrives: one small request a look, where `pending` needs one per partition."""
         while not _over(deadline) and self.log.ends() == ends:
-            time.sleep(IDLE_SECONDS)
+            time.sleep(self.log.look_seconds)
 
 
 def _over(deadline: float) -> bool:
@@ -144,10 +149,12 @@ def _over(deadline: float) -> bool:
     return time.monotonic() >= deadline or getattr(threading, "_SHUTTING_DOWN", False)
 
 
-def build_sensors(lane: Lane, job: AssetJob, settings: Settings) -> list[dg.SensorDefinition]:
+def build_sensors(
+    lane: Lane, job: AssetJob, settings: Settings, transport: Transport | None = None
+) -> list[dg.SensorDefinition]:
     """Two that share one watch."""
-    watch = Watch(lane, settings)
-    asks = f"Asks for a run of {lane.job} as soon as messages wait in Kafka topic {lane.topic}"
+    watch = Watch(lane, settings, transport=transport)
+    asks = f"Asks for a run of {lane.job} as soon as messages wait in {watch.transport.name} topic {lane.topic}"
     rules = (
         f"one batch at a time, at most {settings.stream_batch_messages:,} messages. A failed batch is asked for again."
     )

@@ -1,0 +1,121 @@
+"""A micro-batch on Kafka and on Kinesis: every message exactly one row, whoever dies, and the same score either way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from credit_risk_platform.adapters.ledger import LEDGER
+from credit_risk_platform.adapters.streaming.batch import Outcome
+from credit_risk_platform.adapters.streaming.kinesis_bookmarks import BOOKMARKS
+from credit_risk_platform.domain.contracts.messages import APPLICATIONS
+from tests.kinesis.carriers import CARRIERS, Carrier, carrier_of
+from tests.kinesis.kinesis_cluster import KinesisCluster
+from tests.stream_book import NOW, TOPIC, StreamHome, chaotic, fresh_topics, new_home, opened, sound, stamp
+
+SCORES = "select event_id, pd, points, decision from gold.application_scores order by event_id"
+
+
+@pytest.fixture(params=CARRIERS)
+def carrier(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Carrier]:
+    found = carrier_of(request, tmp_path / "nothing")
+    found.fresh()
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def stream(carrier: Carrier, tmp_path: Path) -> Iterator[StreamHome]:
+    with opened(new_home(tmp_path / "home"), carrier.cluster) as home:
+        yield home
+
+
+def test_every_message_comes_to_the_outcome_its_sender_meant(carrier: Carrier, stream: StreamHome) -> None:
+    sent = stream.send(chaotic(300))
+    assert sum(sent.partitions.values()) == sent.sent == 300
+    report = stream.process()
+    assert stream.one_row_each() == report.messages == 300
+    assert stream.outcomes() == dict(report.outcomes) == dict(sent.expected)
+    assert report.lag == 0
+    assert stream.warehouse.exists(BOOKMARKS) == (carrier.transport().name == "Kinesis")
+
+
+def test_dead_letters_reach_their_topic_as_they_came_with_where_from_and_why(
+    carrier: Carrier, stream: StreamHome
+) -> None:
+    stream.send(chaotic(200))
+    stream.process()
+    rows = stream.warehouse.query('select "partition", "offset", reason from bronze.dead_letters').to_pylist()
+    found = carrier.dead_letters(TOPIC)
+    assert len(found) == len(rows) > 5
+    told = {
+        (int(one.headers["origin-partition"]), int(one.headers["origin-offset"])): one.headers["reason"]
+        for one in found
+    }
+    assert told == {(row["partition"], row["offset"]): row["reason"] for row in rows}
+    assert {one.headers["origin-topic"] for one in found} == {TOPIC}
+    assert {(one.key, one.value) for one in found} <= set(carrier.sent(TOPIC))
+
+
+def test_a_worker_that_dies_between_its_commits_leaves_nothing_twice_and_its_dead_letters_are_sent(
+    carrier: Carrier, stream: StreamHome
+) -> None:
+    stream.send(chaotic(100))
+    ranges = stream.pending()
+    records = stream.streams.log(TOPIC).read(ranges)
+
+    def die(_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stream.streams.take(TOPIC, records, ranges, stamp(), NOW, commit=die)
+    sent_before = len(carrier.dead_letters(TOPIC))
+    other = stream.reading()
+    assert other.log(TOPIC).pending(1_000) == ranges
+    report = other.process(TOPIC, ranges, stamp("run-2"), NOW)
+    other.close()
+    assert report.already_done
+    assert stream.one_row_each() == 100
+    assert len(carrier.dead_letters(TOPIC)) == 2 * sent_before > 0
+    assert stream.pending() == []
+
+
+def test_a_topic_made_anew_begins_again_and_its_messages_are_others(
+    carrier: Carrier, stream: StreamHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(carrier.metadata, "METADATA_SECONDS", 0.0)
+    stream.send(sound(20))
+    stream.process()
+    carrier.fresh()
+    stream.send(sound(10, seed=8))
+    report = stream.process(run_id="run-2")
+    assert dict(report.outcomes) == {Outcome.SCORED: 10}
+    assert stream.one_row_each() == 30
+
+
+def test_too_large_messages_and_tombstones_are_dead_letters_and_stop_nobody(
+    carrier: Carrier, stream: StreamHome
+) -> None:
+    (good,) = sound(1)
+    carrier.produce(TOPIC, [b"x" * carrier.large, None, good.value])
+    report = stream.process()
+    assert dict(report.outcomes) == {Outcome.DEAD_LETTER: 2, Outcome.SCORED: 1}
+    assert dict(report.reasons) == {"too_large": 1, "tombstone": 1}
+    assert {one.headers["size"] for one in carrier.dead_letters(TOPIC)} == {str(carrier.large), "0"}
+
+
+def test_an_application_gets_the_same_score_to_the_last_bit_whoever_carried_it(
+    request: pytest.FixtureRequest, kinesis: KinesisCluster, tmp_path: Path
+) -> None:
+    found = {}
+    for name, cluster in (("kafka", request.getfixturevalue("kafka")), ("kinesis", kinesis)):
+        fresh_topics(cluster)
+        with opened(new_home(tmp_path / name), cluster) as home:
+            home.send(sound(25))
+            home.process()
+            found[name] = home.warehouse.query(SCORES).to_pylist()
+            assert home.warehouse.count(LEDGER) == home.warehouse.count(APPLICATIONS.raw_table) == 25
+    assert found["kafka"] == found["kinesis"]
+    assert len(found["kafka"]) == 25
