@@ -20,7 +20,7 @@ SYNTHETIC_AS_OF = date(2026, 6, 30)
 """Last day the synthetic book knows of: a constant, so that the same seed gives the same bytes on any day."""
 
 
-LAYERS = ("bronze", "silver", "gold", "models", "monitoring")
+LAYERS = ("bronze", "silver", "gold", "models", "monitoring", "serving")
 """First part of every asset key."""
 
 
@@ -48,6 +48,7 @@ class Group:
     FINTECH = "fintech"
     BANK_SYSTEMS = "bank_systems"
     PARITY = "parity"
+    SERVING = "serving"
 
 
 class Owner:
@@ -175,6 +176,13 @@ class Monitoring:
     REPORT_ECL = dg.AssetKey(["monitoring", "report_ecl"])
     REPORT_RULES = dg.AssetKey(["monitoring", "report_rules"])
     WAREHOUSE_PARITY = dg.AssetKey(["monitoring", "warehouse_parity"])
+
+
+class Serving:
+    """Copies outside the warehouse."""
+
+    SCORED_APPLICATIONS = dg.AssetKey(["serving", "scored_applications"])
+    DECISIONS = dg.AssetKey(["serving", "decisions"])
 
 
 LANE = "crp/lane"

@@ -24,6 +24,7 @@ from credit_risk_platform.defs import (
     retraining,
     risk,
     scoring,
+    serving_store,
     training,
 )
 from credit_risk_platform.log_format import install
@@ -32,7 +33,7 @@ from credit_risk_platform.settings import Settings
 
 ROOMS = (
     ingestion, fintech, bank_systems, marts, training, behaviour, scoring, decisions, early_warning, monitoring,
-    performance, retraining, risk, provisioning, reports, parity, archive, alerts, health, automation,
+    performance, retraining, risk, provisioning, reports, parity, archive, serving_store, alerts, health, automation,
 )  # fmt: skip
 
 

@@ -202,6 +202,9 @@ class Settings(BaseSettings):
     core_banking_database_url: SecretStr | None = None
     bureau_database_url: SecretStr | None = None
 
+    serving_database_url: SecretStr | None = None
+    """PostgreSQL that gets copies of scores and decisions, written as those above; none when unset."""
+
     alternative_data: bool = False
     """Let models learn from cash-flow features of bank transactions."""
 

@@ -40,7 +40,7 @@ SMALL = {
     "NO_COLOR": "1",
 }
 DEMO = ("demo", "--once", "--loans", str(LOANS))
-ELSEWHERE = {Group.FINTECH, Group.BANK_SYSTEMS, Group.PARITY}
+ELSEWHERE = {Group.FINTECH, Group.BANK_SYSTEMS, Group.PARITY, Group.SERVING}
 KAFKA = not KafkaBroker(Path("nowhere")).missing()
 STREAMED_SCORES = "gold.application_scores"
 STREAMED = {"bronze/raw_applications", "bronze/dead_letters", "gold/application_scores", "gold/message_trace"}
