@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from credit_risk_platform.adapters.object_files import filesystem
+from tests.lake.gcs_server import GcsServer, serve_gcs
 from tests.lake.s3_server import Proxy, S3Server, recording, serve_s3
 
 
@@ -28,6 +29,20 @@ def s3(_s3_session: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Ser
     monkeypatch.setattr("boto3.DEFAULT_SESSION", None)
     filesystem.cache_clear()
     yield _s3_session
+    filesystem.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def _gcs_session() -> Iterator[GcsServer]:
+    with serve_gcs() as server:
+        yield server
+
+
+@pytest.fixture
+def gs(_gcs_session: GcsServer) -> Iterator[GcsServer]:
+    """Google's storage, which needs no credentials here."""
+    filesystem.cache_clear()
+    yield _gcs_session
     filesystem.cache_clear()
 
 

@@ -13,14 +13,16 @@ import pytest
 from credit_risk_platform.adapters.files import ChangedMeanwhileError, FileStore, LocalFiles, fetch
 from credit_risk_platform.adapters.object_files import PART_BYTES, filesystem
 from credit_risk_platform.adapters.object_store import ObjectStore, ObjectStoreError, open_files
+from tests.lake import gcs_server
+from tests.lake.gcs_server import GcsServer
 from tests.lake.s3_server import BUCKET, SECRET, Proxy, S3Server
 
 
-@pytest.fixture(params=["folder", "s3"])
+@pytest.fixture(params=["folder", "s3", "gs"])
 def files(request: pytest.FixtureRequest, tmp_path: Path, prefix: str) -> FileStore:
     if request.param == "folder":
         return LocalFiles(tmp_path / "files")
-    server: S3Server = request.getfixturevalue("s3")
+    server: S3Server | GcsServer = request.getfixturevalue(request.param)
     return open_files(server.store(prefix), tmp_path / "files", "area")
 
 
@@ -65,8 +67,9 @@ def test_a_swap_of_what_it_saw_goes_through(files: FileStore) -> None:
 
 def test_the_address_and_the_location_say_where_a_file_lies(files: FileStore) -> None:
     files.put_bytes(b"x", "a")
-    assert files.location("a").startswith(("/", f"s3://{BUCKET}/"))
-    assert files.uri.startswith(("file:///", f"s3://{BUCKET}/"))
+    buckets = (f"s3://{BUCKET}/", f"gs://{gcs_server.BUCKET}/")
+    assert files.location("a").startswith(("/", *buckets))
+    assert files.uri.startswith(("file:///", *buckets))
 
 
 def test_of_two_hosts_that_swap_the_same_pointer_one_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
