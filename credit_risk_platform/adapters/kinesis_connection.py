@@ -108,6 +108,11 @@ def _refusal(code: str, operation: str, where: str, stream: str) -> str:
             f"Kinesis at {where} is asked more of {stream} than it bears ({code} on {operation}). Stop other readers "
             f"of it, or give it more shards. {_SAFE}"
         )
+    if code == "ValidationException" and operation == "PutRecords":
+        return (
+            f"Kinesis at {where} does not take a record for {stream}: make it smaller. A record may have 1 MiB, and "
+            "the platform reads up to 256 KiB."
+        )
     if code.startswith("KMS"):
         return (
             f"Kinesis at {where} may not use the key that encrypts {stream} ({code}): let this role kms:Decrypt and "

@@ -13,8 +13,8 @@ import time
 import urllib.request
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -40,18 +40,17 @@ class KinesisCluster:
 
     connection: KinesisConnection
 
-    @contextmanager
-    def client(self) -> Iterator[Any]:
-        with closing(self.connection.client()) as client:
-            yield client
+    @cached_property
+    def client(self) -> Any:
+        """One for all tests: to make one takes longer than most of what is asked."""
+        return self.connection.client()
 
     def new_topic(self, name: str | None = None, partitions: int = 3) -> str:
         """A stream no other test has, or that one made anew."""
         topic = name or f"test-{uuid.uuid4().hex[:12]}"
-        with self.client() as client:
-            if name and any(found == name for found in client.list_streams(Limit=100)["StreamNames"]):
-                client.delete_stream(StreamName=name)
-            client.create_stream(StreamName=topic, ShardCount=partitions)
+        if name and any(found == name for found in self.client.list_streams(Limit=100)["StreamNames"]):
+            self.client.delete_stream(StreamName=name)
+        self.client.create_stream(StreamName=topic, ShardCount=partitions)
         return topic
 
     def produce(
@@ -62,32 +61,28 @@ class KinesisCluster:
         keys: Sequence[str | bytes | None] | None = None,
     ) -> list[tuple[int, str]]:
         """Send and wait; the (shard, sequence number) of each. A partition is one of the stream's first shards."""
-        with self.client() as client:
-            shards = self.shards(topic)
-            records = []
-            for value, key in zip(values, keys or [None] * len(values), strict=True):
-                named = {} if partition is None else {"ExplicitHashKey": _within(shards[partition])}
-                text = key.decode() if isinstance(key, bytes) else key or uuid.uuid4().hex
-                records.append({"Data": value or b"", "PartitionKey": text, **named})
-            told = client.put_records(StreamName=topic, Records=records)["Records"]
-            return [(int(put["ShardId"][-12:]), put["SequenceNumber"]) for put in told]
+        shards = self.shards(topic)
+        records = []
+        for value, key in zip(values, keys or [None] * len(values), strict=True):
+            named = {} if partition is None else {"ExplicitHashKey": _within(shards[partition])}
+            text = key.decode() if isinstance(key, bytes) else key or uuid.uuid4().hex
+            records.append({"Data": value or b"", "PartitionKey": text, **named})
+        told = self.client.put_records(StreamName=topic, Records=records)["Records"]
+        return [(int(put["ShardId"][-12:]), put["SequenceNumber"]) for put in told]
 
     def shards(self, topic: str) -> list[dict[str, Any]]:
-        with self.client() as client:
-            found: list[dict[str, Any]] = client.list_shards(StreamName=topic)["Shards"]
-            return found
+        found: list[dict[str, Any]] = self.client.list_shards(StreamName=topic)["Shards"]
+        return found
 
     def split(self, topic: str, partition: int) -> None:
         """Into two halves."""
         shard = self.shards(topic)[partition]
         middle = str((int(shard["HashKeyRange"]["StartingHashKey"]) + int(shard["HashKeyRange"]["EndingHashKey"])) // 2)
-        with self.client() as client:
-            client.split_shard(StreamName=topic, ShardToSplit=shard["ShardId"], NewStartingHashKey=middle)
+        self.client.split_shard(StreamName=topic, ShardToSplit=shard["ShardId"], NewStartingHashKey=middle)
 
     def merge(self, topic: str, first: int, second: int) -> None:
         named = [self.shards(topic)[number]["ShardId"] for number in (first, second)]
-        with self.client() as client:
-            client.merge_shards(StreamName=topic, ShardToMerge=named[0], AdjacentShardToMerge=named[1])
+        self.client.merge_shards(StreamName=topic, ShardToMerge=named[0], AdjacentShardToMerge=named[1])
 
     def refuse(self, operation: str, code: str, times: int = 1) -> None:
         """The next calls of an operation get an error."""
@@ -110,12 +105,11 @@ class KinesisCluster:
     def everything(self, topic: str) -> list[dict[str, Any]]:
         """All records of a stream, as any reader would read them."""
         found: list[dict[str, Any]] = []
-        with self.client() as client:
-            for shard in self.shards(topic):
-                iterator = client.get_shard_iterator(
-                    StreamName=topic, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
-                )["ShardIterator"]
-                found += client.get_records(ShardIterator=iterator)["Records"]
+        for shard in self.shards(topic):
+            iterator = self.client.get_shard_iterator(
+                StreamName=topic, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+            )["ShardIterator"]
+            found += self.client.get_records(ShardIterator=iterator)["Records"]
         return found
 
     def _tell(self, what: str, body: Mapping[str, Any]) -> None:
@@ -137,7 +131,10 @@ def kinesis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kinesis
         server = subprocess.Popen([sys.executable, SERVER, str(port)], stdout=output, stderr=output)
         try:
             _until_it_listens(server, port, log)
-            yield KinesisCluster(KinesisConnection(REGION, f"http://{HOST}:{port}"))
+            cluster = KinesisCluster(KinesisConnection(REGION, f"http://{HOST}:{port}"))
+            yield cluster
+            if "client" in vars(cluster):
+                cluster.client.close()
         finally:
             server.terminate()
             server.wait(timeout=PATIENCE)

@@ -46,5 +46,5 @@ def test_the_newest_marks_are_enough_to_go_on_and_all_of_them_are_kept(warehouse
     assert [(mark.offset, mark.taken) for mark in marks.latest("id")[0]] == [(7, True), (9, True)]
     for offset in range(10, 10 + NEWEST):
         marks.add("id", {0: Mark(offset, NUMBER + offset, NOON)})
-    assert [mark.offset for mark in marks.latest("id")[0]] == list(range(10, 10 + NEWEST))
+    assert [mark.offset for mark in marks.latest("id")[0] if mark.taken] == list(range(10, 10 + NEWEST))
     assert [mark.offset for mark in marks.history("id", 0)] == [7, 9, *range(10, 10 + NEWEST)]

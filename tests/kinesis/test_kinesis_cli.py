@@ -43,9 +43,8 @@ print(sorted(name for name in sys.modules if name.split(".")[0] in ("boto3", "bo
 @pytest.fixture
 def home(kinesis: KinesisCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home whose stream is Kinesis, with no stream made yet."""
-    with kinesis.client() as client:
-        for name in client.list_streams(Limit=100)["StreamNames"]:
-            client.delete_stream(StreamName=name)
+    for name in kinesis.client.list_streams(Limit=100)["StreamNames"]:
+        kinesis.client.delete_stream(StreamName=name)
     monkeypatch.setenv("CRP_STREAM_TRANSPORT", "kinesis")
     monkeypatch.setenv("CRP_KINESIS_ENDPOINT_URL", str(kinesis.connection.endpoint_url))
     monkeypatch.setenv("CRP_KINESIS_REGION", REGION)
@@ -111,6 +110,8 @@ def test_a_shard_that_takes_nothing_ends_the_sending_with_how_far_it_came(
         produce(kinesis.connection, topic, sound(3))
     with pytest.raises(ProduceError, match="crp kinesis up"):
         produce(kinesis.connection, "absent", sound(3))
+    with pytest.raises(ProduceError, match="make it smaller"):
+        produce(kinesis.connection, topic, [replace(event, value=b"x" * 1_100_000) for event in sound(1)])
     with pytest.raises(ValueError, match="above zero"):
         produce(kinesis.connection, topic, [], rate=0.0)
 

@@ -23,6 +23,11 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The server bears more calls than Kinesis."""
     monkeypatch.setattr(kinesis_pages, "PAGE_SECONDS", 0.0)
     monkeypatch.setattr(kinesis_pages, "BUSY_SECONDS", 0.01)
+
+
+@pytest.fixture
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """New shards are seen at the next look."""
     monkeypatch.setattr(kinesis_log, "METADATA_SECONDS", 0.0)
 
 
@@ -171,6 +176,7 @@ def test_an_attempt_that_failed_and_the_next_one_count_alike_though_records_expi
 # -------------------------------------------------------------------- shards
 
 
+@pytest.mark.usefixtures("_at_once")
 def test_a_split_shard_is_taken_to_its_end_before_its_children(
     kinesis: KinesisCluster, opened: Callable[[str], KinesisLog]
 ) -> None:
@@ -188,6 +194,7 @@ def test_a_split_shard_is_taken_to_its_end_before_its_children(
     assert opened(topic).committed() == {0: 6, 1: 2, 2: 2}
 
 
+@pytest.mark.usefixtures("_at_once")
 def test_merged_shards_are_both_taken_before_the_one_they_became(
     kinesis: KinesisCluster, opened: Callable[[str], KinesisLog]
 ) -> None:
@@ -204,6 +211,7 @@ def test_merged_shards_are_both_taken_before_the_one_they_became(
     assert values(log) == texts("merged", 3)
 
 
+@pytest.mark.usefixtures("_at_once")
 def test_a_closed_shard_whose_records_expire_later_is_not_taken_for_lost(
     kinesis: KinesisCluster, opened: Callable[[str], KinesisLog], monkeypatch: pytest.MonkeyPatch
 ) -> None:

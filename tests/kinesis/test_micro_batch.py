@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from credit_risk_platform.adapters.ledger import LEDGER
 from credit_risk_platform.adapters.streaming.batch import Outcome
 from credit_risk_platform.adapters.streaming.kinesis_bookmarks import BOOKMARKS
+from credit_risk_platform.adapters.warehouse.base import Select
+from credit_risk_platform.catalog import Gold
+from credit_risk_platform.definitions_streaming import build_streaming_definitions
 from credit_risk_platform.domain.contracts.messages import APPLICATIONS
 from tests.kinesis.carriers import CARRIERS, Carrier, carrier_of
 from tests.kinesis.kinesis_cluster import KinesisCluster
@@ -104,6 +108,61 @@ def test_too_large_messages_and_tombstones_are_dead_letters_and_stop_nobody(
     assert dict(report.outcomes) == {Outcome.DEAD_LETTER: 2, Outcome.SCORED: 1}
     assert dict(report.reasons) == {"too_large": 1, "tombstone": 1}
     assert {one.headers["size"] for one in carrier.dead_letters(TOPIC)} == {str(carrier.large), "0"}
+
+
+@pytest.mark.parametrize(("expired", "left"), [(15, 5), (20, 0)])
+def test_records_that_kinesis_deleted_unread_are_one_lost_row_and_what_is_left_is_scored(
+    kinesis: KinesisCluster, tmp_path: Path, expired: int, left: int
+) -> None:
+    fresh_topics(kinesis, partitions=1)
+    with opened(new_home(tmp_path / "home"), kinesis) as home:
+        home.send(sound(20))
+        home.process(home.pending(10))
+        kinesis.expire(TOPIC, expired)
+        home.warehouse.replace_table(
+            BOOKMARKS, Select(f"select * replace (null::timestamp as tip_at) from {BOOKMARKS}")
+        )
+        other = home.reading()
+        ranges = other.log(TOPIC).pending(100)
+        report = other.process(TOPIC, ranges, stamp("run-2"), NOW)
+        other.close()
+        assert [(found.start, found.end) for found in ranges] == [(10, 11 + left)]
+        assert report.outcomes.get(Outcome.SCORED, 0) == left
+        assert report.outcomes[Outcome.LOST] == 1
+        assert home.one_row_each() == report.messages + 10 == 11 + left
+        lost = "select \"offset\", reason from gold.message_trace where outcome = 'lost'"
+        assert home.warehouse.query(lost).to_pylist() == [{"offset": 10, "reason": "deleted_by_retention"}]
+        home.send(sound(20))
+        assert home.process(run_id="run-3").outcomes == {Outcome.DUPLICATE: 10 + left, Outcome.SCORED: 10 - left}
+
+
+def test_a_record_of_several_is_a_dead_letter_that_names_the_producer_library(
+    kinesis: KinesisCluster, tmp_path: Path
+) -> None:
+    fresh_topics(kinesis, partitions=1)
+    with opened(new_home(tmp_path / "home"), kinesis) as home:
+        kinesis.produce(TOPIC, [bytes.fromhex("F3899AC2") + b"\x0a\x01k", b"\xff\xfe"])
+        home.process()
+        dead = home.warehouse.query('select reason, next_step from bronze.dead_letters order by "offset"').to_pylist()
+        assert [row["reason"] for row in dead] == ["kpl_aggregated", "bad_encoding"]
+        assert "AggregationEnabled=false" in dead[0]["next_step"]
+
+
+def test_a_run_of_the_job_takes_what_waits_in_kinesis_and_tells_where_from(
+    kinesis: KinesisCluster, tmp_path: Path
+) -> None:
+    fresh_topics(kinesis, partitions=1)
+    with opened(new_home(tmp_path / "home"), kinesis) as home, dg.DagsterInstance.ephemeral() as instance:
+        home.send(chaotic(40))
+        job = build_streaming_definitions(home.settings).resolve_job_def("micro_batch_scoring")
+        result = job.execute_in_process(instance=instance)
+        assert result.success
+        assert home.one_row_each() == 40
+        (scores,) = instance.fetch_materializations(Gold.APPLICATION_SCORES, limit=10).records
+        told = scores.asset_materialization.metadata
+        assert told["offsets"].value == f"{home.streams.log(TOPIC).topic_id()[:8]}:p0:0-40"
+        assert (told["messages"].value, told["lag"].value) == (40, 0)
+        assert home.pending() == []
 
 
 def test_an_application_gets_the_same_score_to_the_last_bit_whoever_carried_it(

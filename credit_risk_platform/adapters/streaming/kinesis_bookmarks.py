@@ -64,6 +64,7 @@ class Bookmarks:
 
     def __init__(self, warehouse: Warehouse, group: str, topic: str) -> None:
         self.warehouse, self.group, self.topic = warehouse, group, topic
+        self._there = False
 
     def latest(self, topic_id: str) -> dict[int, list[Mark]]:
         """Partition -> its newest marks, by offset; what was written last about an offset holds."""
@@ -96,7 +97,8 @@ class Bookmarks:
             transaction.append(BOOKMARKS, pa.Table.from_pylist(rows, BOOKMARKS_SCHEMA))
 
     def _marks(self, sql: str, topic_id: str, *more: int) -> dict[int, list[Mark]]:
-        if not self.warehouse.exists(BOOKMARKS):
+        self._there = self._there or self.warehouse.exists(BOOKMARKS)
+        if not self._there:
             return {}
         found: dict[int, dict[int, Mark]] = {}
         for row in self.warehouse.query(sql, [self.group, self.topic, topic_id, *more]).to_pylist():

@@ -89,7 +89,7 @@ class Watch:
                 return answer
             waited = bool(ranges)
             if waited:
-                time.sleep(BUSY_SECONDS)
+                time.sleep(max(BUSY_SECONDS, self.log.look_seconds))
             else:
                 self.log.rest()
                 self._idle(ends, deadline)
