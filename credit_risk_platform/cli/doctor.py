@@ -21,7 +21,7 @@ from rich.markup import escape
 
 from credit_risk_platform.cli.tables import new_table
 from credit_risk_platform.cli.warehouse import opened
-from credit_risk_platform.settings import PROJECT_ROOT, Settings, Target
+from credit_risk_platform.settings import PROJECT_ROOT, Settings, StreamTransport, Target
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -175,6 +175,17 @@ def _maven(_: Settings) -> tuple[str, str]:
     return program or "", "" if program else "only `crp kafka up` needs it, once, to fetch Kafka: apt-get install maven"
 
 
+def _stream(settings: Settings) -> tuple[str, str]:
+    if settings.stream_transport is StreamTransport.KINESIS:
+        from credit_risk_platform.cli.kinesis import collect
+
+        found = collect(settings)
+        if found["ready"]:
+            return f"{found['where']}: {len(found['streams'])} streams", ""
+        return "", found["problem"] or f"{found['where']} lacks streams, or they are not ACTIVE: crp kinesis up"
+    return _kafka(settings)
+
+
 def _kafka(settings: Settings) -> tuple[str, str]:
     from credit_risk_platform.cli.kafka import own_broker
     from credit_risk_platform.cli.probes import kafka_server
@@ -228,7 +239,7 @@ CHECKS: tuple[tuple[str, bool, Callable[[Settings], tuple[str, str]]], ...] = (
     ("ports", True, _ports),
     ("Java 17", False, _java),
     ("Maven", False, _maven),
-    ("Kafka", False, _kafka),
+    ("stream", False, _stream),
     ("Chromium", False, _chromium),
     ("Snowflake", False, _snowflake),
 )

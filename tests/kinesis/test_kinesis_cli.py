@@ -21,6 +21,7 @@ from credit_risk_platform.adapters.producing import ProduceError
 from credit_risk_platform.adapters.stream_health import waiting
 from credit_risk_platform.adapters.streaming.batch import RECORD_SCHEMA, NotReadyError
 from credit_risk_platform.adapters.streaming.kinesis_dead_letters import DeadLetterStream
+from credit_risk_platform.cli.doctor import _stream
 from credit_risk_platform.cli.main import app
 from credit_risk_platform.defs.streaming.lanes import WINDOWS
 from credit_risk_platform.defs.streaming.sensors import Watch
@@ -71,6 +72,13 @@ def test_streams_are_made_once_and_their_state_is_told(home: Path, kinesis: Kine
     assert [(one["stream"], one["shards"], one["retention_hours"]) for one in found["streams"]] == [
         (name, 1, 24) for name in STREAMS
     ]
+
+
+def test_the_doctor_looks_at_the_chosen_transport(home: Path) -> None:
+    settings = Settings(home=home)
+    assert _stream(settings)[1].endswith("crp kinesis up")
+    assert crp(home, "kinesis", "up")[0] == 0
+    assert _stream(settings) == (f"{settings.kinesis_endpoint_url}: {len(STREAMS)} streams", "")
 
 
 def test_produce_sends_to_the_chosen_transport_and_says_what_to_expect(home: Path, kinesis: KinesisCluster) -> None:
