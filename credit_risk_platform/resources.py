@@ -6,6 +6,7 @@ objects, not config, so no credential can show up in a run's config or in the UI
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from credit_risk_platform.adapters.bundles import BundleStore
@@ -104,6 +105,8 @@ def snowflake_warehouse(settings: Settings) -> SnowflakeWarehouse:
     """Nothing is opened before it is asked. The streaming location and a local one never import Snowflake's client."""
     from credit_risk_platform.adapters.warehouse.snowflake import SnowflakeWarehouse
 
+    # The copy of requests inside Snowflake's client, of versions beside it: no news to who asked for a table.
+    warnings.filterwarnings("ignore", "urllib3 .* doesn't match a supported version")
     return SnowflakeWarehouse(snowflake_connect(settings), run_id=_running, equip=settings.files("lake").equip)
 
 

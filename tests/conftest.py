@@ -6,7 +6,6 @@ import logging
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,6 @@ from tests.kafka_cluster import kafka as kafka
 from tests.kafka_cluster import own_broker as own_broker
 from tests.kinesis.kinesis_cluster import kinesis as kinesis
 from tests.kinesis.kinesis_cluster import kinesis_server as kinesis_server
-from tests.loaded_dbt import dbt_server
 from tests.shared_folder import shared_folder
 
 OWN_VARIABLES = ("CRP_", "DAGSTER_", "DBT_", "MLFLOW_", "SNOWFLAKE_", "KAFKA_")
@@ -94,21 +92,6 @@ def _compile_each_project_once(tmp_path_factory: pytest.TempPathFactory) -> Iter
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(DbtWorkspace, "_compile", compile_or_copy)
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _load_dbt_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Who starts `dbt` from this process gets a fork of one that has been loaded; what processes start is as ever."""
-    kept = shared_folder(tmp_path_factory) / "parsed"
-    with (
-        tempfile.TemporaryDirectory(prefix="dbt-") as folder,
-        dbt_server(Path(folder), kept) as command,
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        for name in ("adapters.dbt_project", "defs.marts.dbt_build"):
-            if module := sys.modules.get(f"credit_risk_platform.{name}"):
-                patch.setattr(module, "DBT", command)
         yield
 
 

@@ -33,6 +33,7 @@ _TYPES = {
     "DATE": "date",
     "TIMESTAMP": "timestamp",
     "VARCHAR[]": "text[]",
+    "JSON": "text[]",  # so Snowflake's warehouse calls what is nested: of what is served, lists of text alone
 }
 _CONNECT_SECONDS, NAME = 10, "credit-risk"
 

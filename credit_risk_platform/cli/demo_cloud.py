@@ -14,11 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from credit_risk_platform.cli.command import Home, command, console
 from credit_risk_platform.cli.home import logs, open_home
 from credit_risk_platform.settings import Settings, Target
 
@@ -46,15 +43,10 @@ class Step:
         return " ".join((*(f"{name}={value}" for name, value in self.settings.items()), "crp", *self.arguments))
 
 
-def demo_cloud(
-    loans: Annotated[int | None, typer.Option(min=100, help="Size of the synthetic book.")] = None,
-    home: Home = None,
-) -> None:
-    """The demo on Snowflake and S3, without an account: servers here stand in. Then both warehouses are compared."""
-    with command():
-        place = home if home is not None else Settings().home / "cloud"
-        if code := run(open_home(place, recall=False, synthetic_loans=loans), console):
-            raise typer.Exit(code)
+def demo_settings(home: Path | None, loans: int | None) -> Settings:
+    """Settings of one demo; its home is a folder of the usual one unless another is named."""
+    place = home if home is not None else Settings().home / "cloud"
+    return open_home(place, recall=False, synthetic_loans=loans)
 
 
 def steps(settings: Settings) -> tuple[Step, ...]:

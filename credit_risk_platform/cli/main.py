@@ -15,7 +15,6 @@ from credit_risk_platform.cli import (
     api,
     archive,
     dashboard,
-    demo_cloud,
     experiment,
     kafka,
     keys,
@@ -87,6 +86,19 @@ def demo(
             with contextlib.suppress(KeyboardInterrupt):
                 serving.serve(settings, console)
             console.print("Stopped.")
+
+
+@app.command()
+def demo_cloud(
+    loans: Annotated[int | None, typer.Option(min=100, help="Size of the synthetic book.")] = None,
+    home: Home = None,
+) -> None:
+    """The demo on Snowflake and S3, without an account: servers here stand in. Then both warehouses are compared."""
+    from credit_risk_platform.cli.demo_cloud import demo_settings, run
+
+    with command():
+        if code := run(demo_settings(home, loans), console):
+            raise typer.Exit(code)
 
 
 @app.command()
@@ -169,7 +181,6 @@ def replay(
         raise typer.Exit(0 if found.equal else 1)
 
 
-app.command()(demo_cloud.demo_cloud)
 app.command()(parity.parity)
 app.command()(api.api)
 app.command()(me_link.me_link)

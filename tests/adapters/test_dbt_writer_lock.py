@@ -12,6 +12,7 @@ import pytest
 from dbt.adapters.duckdb.credentials import DuckDBCredentials
 from dbt.adapters.duckdb.environments import local
 
+from credit_risk_platform.adapters import dbt_project
 from credit_risk_platform.adapters.warehouse.dbt_writer_lock import first_word
 from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
 from credit_risk_platform.adapters.warehouse.lock import WriterLock, WriterLockTimeoutError
@@ -189,14 +190,7 @@ def _write_project(project: Path, root: Path) -> None:
 
 
 def _dbt(project: Path, target: Path) -> subprocess.CompletedProcess[str]:
-    command = [
-        str(Path(sys.executable).parent / "dbt"),
-        "build",
-        "--target-path",
-        str(target),
-        "--log-path",
-        str(target),
-    ]
+    command = [*dbt_project.DBT, "build", "--target-path", str(target), "--log-path", str(target)]
     return subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=120, check=False)
 
 

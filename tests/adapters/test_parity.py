@@ -94,6 +94,25 @@ def test_rows_without_a_key_are_told_apart_by_all_they_hold(sides: Sides) -> Non
     assert parity.compare(*sides, Mart(MART.table, ())).missing == (1, 1)
 
 
+def test_rows_without_a_key_are_the_same_though_their_sums_end_otherwise_and_a_column_is_called_column(
+    sides: Sides,
+) -> None:
+    for side, total in zip(sides, (0.1 + 0.2, 0.3), strict=True):
+        rows = [{"column": "a", "row": 1, "total": total, "reasons": ["AA01"]}, {"column": "b", "row": 1, "total": 2.0}]
+        side.replace_table("gold.sums", pa.Table.from_pylist(rows))
+    assert parity.compare(*sides, Mart("gold.sums", ())).equal
+
+
+def test_the_name_of_a_bundle_is_a_home_s_own_and_what_it_scored_is_not(sides: Sides) -> None:
+    scored = {"score_id": ["1", "2"], "loan_id": ["L1", "L2"], "pd": [0.1, 0.2], "bundle_sha": ["a", "a"]}
+    sides[0].replace_table("gold.scored", pa.table(scored))
+    sides[1].replace_table("gold.scored", pa.table({**scored, "score_id": ["3", "4"], "bundle_sha": ["b", "b"]}))
+    mart = Mart("gold.scored", ("score_id",))
+    assert parity.compare(*sides, mart).equal
+    sides[1].replace_table("gold.scored", pa.table({**scored, "pd": [0.1, 0.3]}))
+    assert parity.compare(*sides, mart).examples == ["L2: pd is 0.2 in left and 0.3 in right"]
+
+
 def test_the_list_of_marts_comes_from_dbt_with_the_keys_its_tests_hold_them_to() -> None:
     key_test = {"name": "unique_key", "kwargs": {"columns": ["band"]}}
     nodes = {

@@ -120,6 +120,17 @@ def _size(expression: exp.Expression) -> exp.Expression:
     return expression
 
 
+def _get(expression: exp.Expression) -> exp.Expression:
+    """GET(list, place) as a text has no quotes; and a generated list is DuckDB's here, of which `->` finds nothing."""
+    cast = isinstance(expression, exp.Cast) and isinstance(expression.this, exp.GetExtract)
+    if cast and expression.to.this in exp.DataType.TEXT_TYPES:
+        parts = [_json(expression.this.this), expression.this.expression]
+        return exp.Anonymous(this="json_extract_string", expressions=parts)
+    if isinstance(expression, exp.GetExtract) and isinstance(expression.this, exp.GenerateSeries):
+        expression.set("this", exp.Anonymous(this="to_json", expressions=[expression.this]))
+    return expression
+
+
 def _at(expression: exp.Expression) -> exp.Expression:
     """Table AT (...): there is no Time Travel here. Only the present can be asked for."""
     if isinstance(expression, exp.Table) and expression.args.get("when") is not None:
@@ -168,11 +179,15 @@ def _array_to_string(expression: exp.Expression) -> exp.Expression:
         listed = exp.Anonymous(
             this="from_json_strict", expressions=[expression.this, exp.Literal.string('["VARCHAR"]')]
         )
-        joined = [listed, exp.Literal.string("string_agg"), expression.expression]
-        return exp.Anonymous(this="list_aggregate", expressions=joined)
+        parts = [listed, exp.Literal.string("string_agg"), expression.expression]
+        joined = exp.Anonymous(this="list_aggregate", expressions=parts)
+        text = exp.Coalesce(this=joined, expressions=[exp.Literal.string("")])  # of an empty list
+        given = exp.Not(this=exp.Is(this=expression.this.copy(), expression=exp.Null()))
+        return exp.Case(ifs=[exp.If(this=given, true=text)])
     return expression
 
 
 SHIMS = (
-    _asof, _array_to_string, _to_char, _slice, _contains, _distinct, _size, _array_agg, _at, _empty_list, _first_match, _hash, _bytes,
+    _asof, _array_to_string, _to_char, _slice, _contains, _distinct, _size, _array_agg, _get, _at, _empty_list,
+    _first_match, _hash, _bytes,
 )  # fmt: skip

@@ -98,6 +98,29 @@ def timestamps(column: Any) -> Any:
     return pa.StructArray.from_arrays(arrays, names, mask=pc.is_null(column))
 
 
+FLATTEN = """
+create or replace macro ${catalog}._fs_flatten(input) as table
+    select
+        hash(to_json(input))::ubigint as SEQ, e.k as KEY, coalesce(e.k, '[' || e.i || ']') as PATH, e.i as INDEX,
+        e.v as VALUE, to_json(input) as THIS
+    from (
+        select unnest(
+            case when json_type(to_json(input)) = 'OBJECT'
+                then list_transform(
+                    json_keys(to_json(input)),
+                    lambda x: struct_pack(k := x, v := cast(to_json(input) -> x as json), i := null::bigint)
+                )
+                else list_transform(
+                    cast(to_json(input) as json[]),
+                    lambda x, place: struct_pack(k := null::varchar, v := x, i := (place - 1)::bigint)
+                )
+            end, recursive := true
+        )
+    ) as e(k, v, i)
+"""
+"""FLATTEN with the place of each element: fakesnow counts the rows as they happen to come."""
+
+
 TYPES = {
     "FLOAT": "real", "TINYINT": "fixed", "SMALLINT": "fixed", "USMALLINT": "fixed", "UINTEGER": "fixed",
     "UHUGEINT": "fixed", "TIMESTAMP_S": "timestamp_ntz", "TIMESTAMP_MS": "timestamp_ntz",

@@ -36,6 +36,9 @@ from tests.scoring_book import DAY, Book
 
 LOANS = 300
 
+pytestmark = pytest.mark.slow
+"""Five stories on two engines each."""
+
 
 @pytest.fixture
 def snowflake(fakesnow: Fakesnow, tmp_path: Path) -> Iterator[SnowflakeWarehouse]:
@@ -44,9 +47,12 @@ def snowflake(fakesnow: Fakesnow, tmp_path: Path) -> Iterator[SnowflakeWarehouse
     warehouse.close()
 
 
-@pytest.fixture
-def book(tmp_path: Path) -> Iterator[Book]:
-    made = make_decision_book(tmp_path / "book", LOANS)
+@pytest.fixture(scope="module")
+def book(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Book]:
+    made = make_decision_book(tmp_path_factory.mktemp("book"), LOANS)
+    lake = made.warehouse
+    policy_record.record(lake, policy_record.on_file(lake, made.policies), datetime(2026, 7, 1))
+    lake.append_missing(fraud_signals.TABLE, fraud_signals.SCHEMA.empty_table(), ["event_id", "signal"])
     yield made
     made.close()
 
@@ -62,19 +68,17 @@ def rows(warehouse: Warehouse, table: str, order: str, columns: str = "*") -> li
     return warehouse.query(f"select {columns} from {table} order by {order}").to_pylist()
 
 
-def test_the_same_scores_are_decided_upon_and_told_in_the_same_words(
-    book: Book, snowflake: SnowflakeWarehouse
-) -> None:
-    lake, now = book.warehouse, datetime(2026, 7, 1)
-    policy_record.record(lake, policy_record.on_file(lake, book.policies), now)
-    suspect = f"select event_id, 'velocity' as signal, 'run' as run_id from {decisions.SCORES} order by event_id limit 60"
+def test_the_same_scores_are_decided_upon_and_told_in_the_same_words(book: Book, snowflake: SnowflakeWarehouse) -> None:
+    lake = book.warehouse
+    suspect = (
+        f"select event_id, 'velocity' as signal, 'run' as run_id from {decisions.SCORES} order by event_id limit 60"
+    )
     lake.append_missing(fraud_signals.TABLE, Select(suspect), ["event_id", "signal"])
     told(lake, snowflake, decisions.SCORES, LEDGER, policy_record.TABLE, fraud_signals.TABLE)
 
     assert decisions.decide(snowflake) == decisions.decide(lake) == LOANS
     made = rows(snowflake, decisions.TABLE, "score_id")
-    for a, b in zip(made, rows(lake, decisions.TABLE, "score_id"), strict=True):
-        assert a == b
+    assert made == rows(lake, decisions.TABLE, "score_id")
     texts = book.policy().reason_codes.texts
     assert {row["route"] for row in made} == {decisions.AUTO, decisions.PERSON, decisions.FRAUD}
     for row in made:
@@ -92,8 +96,6 @@ def test_the_same_scores_are_decided_upon_and_told_in_the_same_words(
 
 def test_a_decision_without_its_words_is_found(book: Book, snowflake: SnowflakeWarehouse) -> None:
     lake = book.warehouse
-    policy_record.record(lake, policy_record.on_file(lake, book.policies), datetime(2026, 7, 1))
-    lake.append_missing(fraud_signals.TABLE, fraud_signals.SCHEMA.empty_table(), ["event_id"])
     decisions.decide(lake)
     shortened = "case when place = 1 then [''] when place = 2 then [] else reason_texts end as reason_texts"
     spoilt = f"""
@@ -120,7 +122,8 @@ def test_scores_without_good_reasons_are_counted_alike(book: Book, snowflake: Sn
 
 
 _SPOILT = """
-    case row_number() over (order by score_id) % 4 when 0 then reasons when 1 then ['AA99'] when 2 then ['AA01', 'AA01'] else [] end
+    case row_number() over (order by score_id) % 4 when 0 then reasons when 1 then ['AA99']
+        when 2 then ['AA01', 'AA01'] else [] end
 """
 
 
@@ -139,7 +142,9 @@ def test_the_archive_of_a_day_holds_the_same_events_and_brings_them_back(
     empty = fakesnow.warehouse(fakesnow.settings(tmp_path / "empty"))
     back = {one.table: one for one in archive_restore.restore(store, ARRIVED, empty)}
     assert {name: one.added for name, one in back.items()} == {name: n for name, n in counted.items() if n}
-    empty.replace(ARCHIVED, Select(f"select * replace (1.00 as amount) from {ARCHIVED} where \"offset\" = 5"), '"offset" = 5')
+    empty.replace(
+        ARCHIVED, Select(f'select * replace (1.00 as amount) from {ARCHIVED} where "offset" = 5'), '"offset" = 5'
+    )
     again = {one.table: one for one in archive_restore.restore(store, ARRIVED, empty)}
     assert (again[ARCHIVED].added, again[ARCHIVED].differing) == (0, 2)
     empty.close()
@@ -195,4 +200,11 @@ def _scores() -> pa.Table:
 
 
 def plain(found: Any) -> Any:
-    return found.to_pylist() if isinstance(found, pa.Table) else found
+    """A mean depends in its last digits on the order in which an engine adds."""
+    if isinstance(found, pa.Table):
+        return plain(found.to_pylist())
+    if isinstance(found, dict):
+        return {name: plain(value) for name, value in found.items()}
+    if isinstance(found, list | tuple):
+        return [plain(value) for value in found]
+    return round(found, 12) if isinstance(found, float) else found

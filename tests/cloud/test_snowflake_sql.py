@@ -77,6 +77,24 @@ SAME: dict[str, tuple[str, list[Any]]] = {
         "select version, unnest(map_keys(texts)) as k, unnest(map_values(texts)) as v from gold.words order by all",
         [],
     ),
+    "lists side by side": (
+        (
+            "select unnest(reasons) as r, unnest(reasons) as same, unnest(range(1, array_length(reasons) + 1)) as "
+            "place from gold.loans order by all"
+        ),
+        [],
+    ),
+    "a list in the order of its places": (
+        (
+            "select id, list(r order by place desc) as l from (select id, unnest(reasons) as r, "
+            "unnest(range(1, array_length(reasons) + 1)) as place from gold.loans) group by id order by id"
+        ),
+        [],
+    ),
+    "a list of those that a filter leaves": (
+        "select coalesce((list(id order by id) filter (good))[:3], []) as l from gold.loans group by id order by id",
+        [],
+    ),
     "how long a list is": (
         "select array_length(reasons) as a, array_length(reasons) between 1 and 2 as b from gold.loans order by id",
         [],
@@ -309,7 +327,7 @@ SAME: dict[str, tuple[str, list[Any]]] = {
         ),
         [],
     ),
-    "an array as text": ("select array_to_string(reasons, ',') as a from gold.loans where id < 3 order by id", []),
+    "an array as text": ("select array_to_string(reasons, ',') as a from gold.loans order by id", []),
 }
 """What is said: (DuckDB's SQL, parameters)."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -269,3 +270,10 @@ def test_what_is_computed_on_the_way_in_is_computed_as_the_embedded_warehouse_do
 def test_the_local_target_never_loads_snowflake_s_client(tmp_path: Path) -> None:
     resources = build_resources(Settings(home=tmp_path, target=Target.LOCAL))
     assert type(resources["warehouse"]).__name__ == "DuckLakeWarehouse"
+
+
+def test_a_state_that_this_process_was_not_told_of_has_no_moment(warehouse: SnowflakeWarehouse) -> None:
+    told = warehouse.snapshot()
+    assert re.search(r"at \(timestamp => '[0-9-]+ [0-9:.]+\+00:00'::timestamptz\)", warehouse.at("gold.loans", told))
+    with pytest.raises(KeyError, match="not told of state 4711"):
+        warehouse.at("gold.loans", "4711")

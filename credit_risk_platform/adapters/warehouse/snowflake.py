@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 _EXISTS_ALREADY = 2002
 _LOCK_TIMED_OUT = 625
+_STATES_KEPT = 1_000
+"""So many states that were told of are remembered with their moment: who reads a past one does so soon."""
 
 
 def _untold() -> str | None:
@@ -104,7 +106,10 @@ class SnowflakeWarehouse(SingleWrites):
     def snapshot(self) -> str:
         with self._session() as session:
             [(version, seen)] = session.fetch(f"select VERSION, current_timestamp() from {STATE}")
-        self._seen[str(version)] = seen
+        with self._guard:
+            self._seen[str(version)] = seen
+            if len(self._seen) > _STATES_KEPT:
+                del self._seen[next(iter(self._seen))]
         return str(version)
 
     def at(self, table: str, snapshot: str) -> str:

@@ -80,6 +80,7 @@ def _metadata(found: Sequence[Comparison], names: tuple[str, str]) -> dict[str, 
         "tables_that_differ": sum(not one.equal for one in found),
         "dagster/row_count": sum(one.rows[0] for one in found),
         "comparison": dg.MetadataValue.md(markdown.records(shown)),
+        "not_compared": dg.MetadataValue.md("\n".join(f"- {name}: {why}" for name, why in parity.OF_A_RUN.items())),
     }
 
 

@@ -49,8 +49,7 @@ _NEXT_STEPS = {
     Reason.DUPLICATE_ID: "Keep one row per loan: the first one landed.",
     Reason.TOMBSTONE: "Send the event with a value: a message without one says nothing about a loan.",
     Reason.TOO_LARGE: "Send one event per message, without attachments: a message may take 256 kB.",
-    Reason.KPL_AGGREGATED: "Switch aggregation off in the Kinesis Producer Library (AggregationEnabled=false): one event "
-    "per record.",
+    Reason.KPL_AGGREGATED: "Set AggregationEnabled=false in the Kinesis Producer Library: one event per record.",
     Reason.NOT_JSON: "Write the message as one JSON object with schema_version, event_id, event_time and data.",
     Reason.WRONG_SCHEMA_VERSION: "Send the version the platform speaks, or upgrade the platform before the producer.",
     Reason.MISSING_FIELD: "Add the field, filled in or null: leaving it out is taken for a renamed field.",
