@@ -31,7 +31,7 @@ where with
 """
 RESERVED = frozenset(_WORDS.split())
 """Snowflake's reserved words: no name of a column, table or CTE."""
-KNOWN = frozenset({"ARRAY_SIZE", "ARRAY_GENERATE_RANGE", "REGEXP_INSTR", "COLUMN1", "DATEDIFF", "FLATTEN"})
+KNOWN = frozenset({"ARRAY_SIZE", "ARRAY_GENERATE_RANGE", "REGEXP_INSTR", "COLUMN1", "DATEDIFF", "FLATTEN", "HASH"})
 """Functions of Snowflake that sqlglot has no class for."""
 _INEXACT = (exp.Sqrt, exp.Exp, exp.Ln, exp.Pow)
 

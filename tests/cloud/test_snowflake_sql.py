@@ -47,6 +47,10 @@ WORDS = pa.table(
 )  # fmt: skip
 
 SAME: dict[str, tuple[str, list[Any]]] = {
+    "a remainder of a hash is one of those there are": (
+        "select count(*) as n from range(300) as r(i) where hash(i) % 3 in (0, 1, 2)",
+        [],
+    ),
     "parameters of every type": (
         (
             "select ? as a, ?::varchar as b, ?::double as c, ?::date as d, ?::timestamp as e, ?::boolean as f, "
@@ -380,6 +384,9 @@ EMITTED = {
     "select unnest(map_keys(m)) as k, unnest(map_values(m)) as v from t": (
         'SELECT "_U0"."KEY" AS "K", CAST("_U0"."VALUE" AS VARCHAR) AS "V" FROM "T", LATERAL FLATTEN(INPUT => "M") '
         'AS "_U0"("SEQ", "KEY", "PATH", "INDEX", "VALUE", "THIS")'
+    ),
+    "select hash(a, b) % 3 as third from t": (
+        'SELECT (BITAND(HASH("A", "B"), 9223372036854775807)) % 3 AS "THIRD" FROM "T"'
     ),
     "select format('{:04x}', n) as h from t": (
         'SELECT LOWER(LPAD(TRIM(TO_CHAR("N", \'XXXX\')), 4, \'0\')) AS "H" FROM "T"'

@@ -151,6 +151,13 @@ def said_otherwise(node: exp.Anonymous) -> exp.Expression | None:
     return parsed(text, x=node.expressions[0]) if text and len(node.expressions) == 1 else None
 
 
+def without_sign(node: exp.Anonymous) -> exp.Expression | None:
+    """Half of Snowflake's hashes are negative, and a negative number's remainder is: DuckDB's are never."""
+    if node.name.lower() != "hash" or isinstance(node.parent, exp.BitwiseAnd):
+        return None
+    return exp.Paren(this=exp.BitwiseAnd(this=node.copy(), expression=exp.Literal.number(2**63 - 1)))
+
+
 _NAN, _INFINITE = "CAST('NaN' AS DOUBLE)", "CAST('inf' AS DOUBLE), CAST('-inf' AS DOUBLE)"
 OTHERWISE = {
     "epoch_us": "DATE_PART(EPOCH_MICROSECOND, __x__)",

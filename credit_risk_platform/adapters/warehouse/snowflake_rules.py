@@ -78,6 +78,7 @@ RULES: tuple[Rule, ...] = (
     replace_each(exp.Add, functions.interval),
     replace_each(exp.Sub, functions.interval),
     replace_each(exp.Anonymous, functions.said_otherwise),
+    replace_each(exp.Anonymous, functions.without_sign),
     replace_each(exp.IsNan, functions.not_a_number),
     replace_each(exp.Format, functions.hexadecimal),
     lists.unnest_selected,
