@@ -158,7 +158,7 @@ class ApplicationScorer:
         fresh = before is not None and time.monotonic() - before.tables.read_at <= REFRESH_SECONDS
         if before is not None and fresh and scorer is before.scorer and files == before.files:
             return
-        tables = before.tables if before is not None and fresh else self._tables()
+        tables = before.tables if before is not None and fresh else self._tables(before)
         ready = Snapshot(scorer, tables, self.policies, files, partial(bank_history.rows_of, self.warehouse))
         _try(ready, scorer)
         self._ready = self._split(ready)
@@ -169,10 +169,12 @@ class ApplicationScorer:
         split = self._challenger.split(ready.scorer.bundle.sha256, lambda challenger: _try(ready, challenger))
         return replace(ready, split=split, experiments=state)
 
-    def _tables(self) -> _Tables:
+    def _tables(self, before: Snapshot | None) -> _Tables:
         if not self.warehouse.exists(MACRO):
             raise NotReadyError(f"{MACRO} is not there yet: materialise the marts (job feature_engineering)")
         macro = self.warehouse.query(f"select * from {MACRO}")
+        if before is not None and before.tables.macro.equals(macro):
+            macro = before.tables.macro  # the engines hold it: no loading, no planning
         return _Tables(macro, *policy_tables(self.warehouse), time.monotonic())
 
 

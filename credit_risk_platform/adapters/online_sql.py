@@ -17,6 +17,7 @@ import duckdb
 import pyarrow as pa
 
 from credit_risk_platform.adapters.feature_sql import MACRO, FeatureSqlError
+from credit_risk_platform.adapters.sweeping import Sweeper
 from credit_risk_platform.domain.contracts.bank_history import BANK_COLUMNS, BANK_TRANSACTIONS
 from credit_risk_platform.domain.contracts.column import Column
 from credit_risk_platform.domain.contracts.feed_columns import REPAYMENT_COLUMNS
@@ -130,14 +131,17 @@ class _Engine:
             self._connection.register("incoming", macro)
             self._connection.execute(f"create or replace table lake.{MACRO} as from incoming")
             self._macro = macro
+            self._ready = False  # a plan made for the table before would be made anew at each call
         for table in sorted(self.sources):
             self._fill(table, bronze[table])
         try:
             if not self._ready:
                 self._prepare()
-            return self._connection.execute(self._statement(bronze)).to_arrow_table()
+            made = self._connection.execute(self._statement(bronze)).to_arrow_table()
         except duckdb.Error as error:
             raise FeatureSqlError(f"the feature SQL of the bundle does not run on these rows: {error}") from error
+        self._sweeper.filled(sum(rows.num_rows for rows in bronze.values()))
+        return made
 
     def rows_of(self, relation: str) -> pa.Table:
         return self._connection.execute(f"from {relation}").to_arrow_table()
@@ -158,6 +162,10 @@ class _Engine:
             listed = ", ".join(f'"{column.name}" {column.type}' for column in self._read_of(table))
             connection.execute(f"create table lake.bronze.{table} ({listed})")
         return connection
+
+    @cached_property
+    def _sweeper(self) -> Sweeper:
+        return Sweeper(self._connection, "lake")
 
     def _read_of(self, table: str) -> list[Column]:
         """The columns whose names stand in the SQL: a row of the others' nulls would cost more than the features."""

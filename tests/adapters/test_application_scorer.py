@@ -121,6 +121,18 @@ def test_bands_of_the_warehouse_are_read_again_after_a_while(book: Book, monkeyp
     assert set(scorer.score(ASKED, DAY)["band"].to_pylist()) == {"Any"}
 
 
+def test_macro_rows_that_did_not_change_cost_a_scorer_of_long_standing_nothing(
+    book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scorer = scorer_of(book)
+    before, first = scorer.score(ASKED, DAY), scorer.snapshot().tables
+    monkeypatch.setattr(application_scorer, "REFRESH_SECONDS", 0.0)
+    scorer.refresh()
+    assert scorer.snapshot().tables is not first
+    assert scorer.snapshot().tables.macro is first.macro  # the engines know it by its identity
+    assert scorer.score(ASKED, DAY).equals(before)
+
+
 def test_what_is_not_ready_says_the_next_step(book: Book, tmp_path: Path) -> None:
     with pytest.raises(NotReadyError, match=r"materialise models/champion .or run `crp train`."):
         scorer_of(replace(book, bundles=BundleStore(tmp_path / "none"))).score(ASKED, DAY)

@@ -23,7 +23,8 @@ import pytest
 from snowflake.connector.errors import Error as SnowflakeError
 
 from credit_risk_platform.adapters.warehouse.base import Batches, DuplicateKeyError, Select, Warehouse
-from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse, Upkeep, attach_sql
+from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse, Upkeep
+from credit_risk_platform.adapters.warehouse.lake_session import attach_sql
 
 NASTY = ["O'Brien", 'say "hi"', "back\\slash", "line\nbreak", "naïve ☃", "", "semi;colon--", "{'a': 1}"]
 

@@ -12,7 +12,7 @@ import duckdb
 import pytest
 
 from credit_risk_platform.adapters.warehouse.base import Select
-from credit_risk_platform.adapters.warehouse.duckdb import attach_sql
+from credit_risk_platform.adapters.warehouse.lake_session import attach_sql
 from credit_risk_platform.catalog import table_of
 from credit_risk_platform.defs.marts.assets import FIGURES, NOT_PUBLISHED
 from credit_risk_platform.settings import PROJECT_ROOT

@@ -52,7 +52,7 @@ SHOWN = {"gold/approvals", "gold/score_distribution", "gold/bi_decisions", "gold
 ANALYST = """
 import sys, time, duckdb
 from pathlib import Path
-from credit_risk_platform.adapters.warehouse.duckdb import attach_sql
+from credit_risk_platform.adapters.warehouse.lake_session import attach_sql
 connection = duckdb.connect(config={"extension_directory": sys.argv[1] + "/ext"})
 connection.execute(attach_sql(Path(sys.argv[1]), read_only=True))
 reads = 0

@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 
 from credit_risk_platform.adapters.warehouse.base import Select
-from credit_risk_platform.adapters.warehouse.duckdb import attach_sql
+from credit_risk_platform.adapters.warehouse.lake_session import attach_sql
 from tests.mart_book import LOANS, built_marts, rebuild
 
 ANALYST = """

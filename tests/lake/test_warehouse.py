@@ -16,7 +16,8 @@ from dbt.adapters.duckdb.credentials import DuckDBCredentials
 
 from credit_risk_platform.adapters.object_store import ObjectStore, ObjectStoreError
 from credit_risk_platform.adapters.warehouse import dbt_lake_secret, lake_secret
-from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse, attach_sql
+from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
+from credit_risk_platform.adapters.warehouse.lake_session import attach_sql
 from credit_risk_platform.adapters.warehouse.reader import LakeReader
 from credit_risk_platform.settings import PROJECT_ROOT
 from tests.lake.s3_server import BUCKET, HOST, Proxy, S3Server

@@ -17,6 +17,7 @@ import pyarrow as pa
 from credit_risk_platform.adapters.landing.rejects import advice_table
 from credit_risk_platform.adapters.streaming.batch import RECORD_SCHEMA, REFUSED_SCHEMA
 from credit_risk_platform.adapters.streaming.judgement import DEAD, REFUSED, UNSOUND, blamed_sql, judged_sql
+from credit_risk_platform.adapters.sweeping import Sweeper
 from credit_risk_platform.adapters.tokens import TokenKey
 from credit_risk_platform.domain.contracts.messages import MessageContract
 
@@ -53,6 +54,7 @@ class Intake:
             if accepted.num_rows < records.num_rows:
                 connection.execute("delete from blamed; execute blame")
                 dead = connection.execute("execute dead").to_arrow_table()
+            self._sweeper.filled(records.num_rows)
         if accepted.num_rows + dead.num_rows != records.num_rows:
             raise RuntimeError(
                 f"of {records.num_rows} messages {accepted.num_rows} are sound and {dead.num_rows} have a problem: "
@@ -90,6 +92,10 @@ class Intake:
             "create table pads as select $inner::blob as inner_pad, $outer::blob as outer_pad", self._pads
         )
         return connection
+
+    @cached_property
+    def _sweeper(self) -> Sweeper:
+        return Sweeper(self._connection)
 
     def _given(self, records: pa.Table) -> duckdb.DuckDBPyConnection:
         connection = self._connection

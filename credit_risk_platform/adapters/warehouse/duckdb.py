@@ -2,32 +2,26 @@
 
 Why DuckLake and not one DuckDB file: analysts query while runs write, snapshots pin training sets, and the data
 files are plain Parquet. What it asks for: the writer lock, no data inlining (1.5.5 loses quotes inside nested
-values) and one idle SQLite connection per process (without it SQLite recovers the WAL at every open, ~1 s).
+values) and a catalog that each process holds open (`_hold_open`).
 """
 
 from __future__ import annotations
 
-import sqlite3
-import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import duckdb
-import pyarrow as pa
 
 from credit_risk_platform.adapters.object_store import ObjectStore, open_files
 from credit_risk_platform.adapters.warehouse.base import Staged
 from credit_risk_platform.adapters.warehouse.duckdb_writer import DuckLakeTransaction
-from credit_risk_platform.adapters.warehouse.extensions import extension_directory
-from credit_risk_platform.adapters.warehouse.lake_secret import LakeSecret
+from credit_risk_platform.adapters.warehouse.lake_session import CATALOG, HELD, LakeSession, attach_sql, quoted
 from credit_risk_platform.adapters.warehouse.lock import WriterLock
 from credit_risk_platform.adapters.warehouse.single_writes import SingleWrites
 
-CATALOG = "lake"
 SMALL_FILE_BYTES = 1_000_000
 _STATE = f"select id from {CATALOG}.current_snapshot()"
 SCHEMAS = ("bronze", "silver", "gold", "models", "monitoring")
@@ -39,88 +33,6 @@ class Upkeep:
 
     files_before: int
     files_after: int
-
-
-class LakeSession:
-    """One DuckDB of this process on the lake of `root`, opened when it is first asked. Safe to share between threads.
-
-    Who opens it, and how the lake is attached, is said by those who inherit (`_attached`).
-    """
-
-    def __init__(
-        self,
-        root: Path,
-        *,
-        memory_limit: str | None = None,
-        threads: int | None = None,
-        store: ObjectStore | None = None,
-    ) -> None:
-        self.root = root
-        self.store = store
-        self._secret = LakeSecret(store) if store else None
-        self.catalog_file = root / "catalog.sqlite"
-        self.memory_limit = memory_limit
-        self.threads = threads
-        self._opening = threading.Lock()
-        self._connection: duckdb.DuckDBPyConnection | None = None
-        self._keepalive: sqlite3.Connection | None = None
-
-    def query(self, sql: str, params: Sequence[Any] = ()) -> pa.Table:
-        with self._cursor() as cursor:
-            return cursor.execute(sql, list(params)).to_arrow_table()
-
-    @contextmanager
-    def stream(
-        self, sql: str, params: Sequence[Any] = (), batch_rows: int = 500_000
-    ) -> Iterator[Iterator[pa.RecordBatch]]:
-        with self._cursor() as cursor:
-            yield iter(cursor.execute(sql, list(params)).to_arrow_reader(batch_rows))
-
-    def close(self) -> None:
-        """Idempotent; the next query opens it again."""
-        with self._opening:
-            for connection in (self._connection, self._keepalive):
-                if connection is not None:
-                    connection.close()
-            self._connection = self._keepalive = None
-
-    @contextmanager
-    def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        with self._open().cursor() as cursor:
-            cursor.execute(f"use {CATALOG}")
-            yield cursor
-
-    def _open(self) -> duckdb.DuckDBPyConnection:
-        with self._opening:
-            if self._connection is None:
-                connection = self._attached()
-                # It answers nothing: beside DuckDB's own SQLite in one process, a second one has been seen to lag.
-                self._keepalive = sqlite3.connect(self.catalog_file, check_same_thread=False)
-                self._keepalive.execute("select count(*) from ducklake_snapshot").fetchone()
-                self._connection = connection
-            elif self._secret is not None:
-                self._secret.renew(self._connection)
-            return self._connection
-
-    def _attached(self) -> duckdb.DuckDBPyConnection:
-        raise NotImplementedError
-
-    def _engine(self) -> duckdb.DuckDBPyConnection:
-        """DuckDB with the lake's extensions, and no lake yet."""
-        config: dict[str, Any] = {
-            "extension_directory": str(extension_directory(self.root / "ext")),
-            "autoinstall_known_extensions": False,
-            "temp_directory": str(self.root / "tmp"),
-        }
-        if self.memory_limit:
-            config["memory_limit"] = self.memory_limit
-        if self.threads:
-            config["threads"] = self.threads
-        connection = duckdb.connect(config=config)
-        connection.execute("set timezone = 'UTC'")
-        if self._secret is not None:
-            self._secret.open(connection)
-        return connection
 
 
 class DuckLakeWarehouse(LakeSession, SingleWrites):
@@ -165,12 +77,12 @@ class DuckLakeWarehouse(LakeSession, SingleWrites):
 
     @contextmanager
     def workspace(self) -> Iterator[DuckLakeTransaction]:
-        with self._open().cursor() as cursor, _all_or_nothing(cursor):
+        with self._open() as cursor, _all_or_nothing(cursor):
             yield DuckLakeTransaction(cursor)
 
     @contextmanager
     def transaction(self, staged: Mapping[str, Staged] | None = None) -> Iterator[DuckLakeTransaction]:
-        with self._open().cursor() as cursor:
+        with self._open() as cursor:
             transaction = DuckLakeTransaction(cursor)
             with _all_or_nothing(cursor):  # not each statement for itself: each would look the whole catalog up
                 for name, rows in (staged or {}).items():
@@ -222,7 +134,7 @@ class DuckLakeWarehouse(LakeSession, SingleWrites):
         aside = target.with_name(f"{target.name}.tmp")
         with WriterLock(target.with_name(f"{target.name}.lock")).held(), self._cursor() as cursor:
             aside.unlink(missing_ok=True)  # a publisher that was killed left it
-            cursor.execute(f"attach {_quoted(aside)} as published")
+            cursor.execute(f"attach {quoted(aside)} as published")
             try:
                 with _all_or_nothing(cursor):  # all tables of one snapshot
                     for table in tables:
@@ -237,7 +149,7 @@ class DuckLakeWarehouse(LakeSession, SingleWrites):
     def _attached(self) -> duckdb.DuckDBPyConnection:
         self.data.local.mkdir(parents=True, exist_ok=True)
         connection = self._engine()
-        if _initialised(self.catalog_file):
+        if _initialised(connection, self.catalog_file):
             _attach(connection, self.root, self.store)  # no lock: opening a lake to read must not wait for a writer
         else:
             with self.lock.held():
@@ -257,35 +169,24 @@ def _all_or_nothing(cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
     cursor.execute("commit")
 
 
-def attach_sql(root: Path, *, read_only: bool = False, store: ObjectStore | None = None) -> str:
-    """The statement with which any DuckDB client joins the lake; what the README hands to analysts.
-
-    Where the data lie in an object store, the client brings a secret for it.
-    """
-    data = store.warehouse_data if store else root / "data"
-    options = f"DATA_PATH {_quoted(data)}, META_JOURNAL_MODE 'WAL', META_BUSY_TIMEOUT 30000"
-    catalog = _quoted(f"ducklake:sqlite:{root / 'catalog.sqlite'}")
-    return f"ATTACH {catalog} AS {CATALOG} ({options}{', READ_ONLY' if read_only else ''})"
-
-
-def _quoted(text: object) -> str:
-    return "'" + str(text).replace("'", "''") + "'"
-
-
 def _attach(connection: duckdb.DuckDBPyConnection, root: Path, store: ObjectStore | None) -> None:
     connection.execute(attach_sql(root, store=store))
     connection.execute("set ducklake_default_data_inlining_row_limit = 0")
 
 
-def _initialised(catalog_file: Path) -> bool:
+def _initialised(connection: duckdb.DuckDBPyConnection, catalog_file: Path) -> bool:
     """Whether `_initialise` has come to its end, in this process or in another."""
     if not catalog_file.exists():
         return False
-    with closing(sqlite3.connect(catalog_file)) as catalog:
-        tables = {name for (name,) in catalog.execute("select name from sqlite_master where type = 'table'")}
-        if "ducklake_schema" not in tables:
+    connection.execute(f"attach {quoted(catalog_file)} as {HELD} (type sqlite, busy_timeout 30000, read_only)")
+    try:
+        made = f"select 1 from duckdb_tables() where database_name = '{HELD}' and table_name = 'ducklake_schema'"
+        if not connection.execute(made).fetchall():
             return False
-        return {name for (name,) in catalog.execute("select schema_name from ducklake_schema")} >= set(SCHEMAS)
+        names = connection.execute(f"select schema_name from {HELD}.ducklake_schema").fetchall()
+        return {name for (name,) in names} >= set(SCHEMAS)
+    finally:
+        connection.execute(f"detach {HELD}")
 
 
 def _initialise(connection: duckdb.DuckDBPyConnection) -> None:

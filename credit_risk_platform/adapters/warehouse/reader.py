@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import duckdb
 
-from credit_risk_platform.adapters.warehouse.duckdb import CATALOG, LakeSession, attach_sql
+from credit_risk_platform.adapters.warehouse.lake_session import CATALOG, LakeSession, attach_sql
 
 ELSEWHERE = (
     "CRP_TARGET is snowflake, and the dashboard reads a DuckLake only. Read schema GOLD with Snowflake's own tools; or "
@@ -36,8 +36,7 @@ class LakeState:
 class LakeReader(LakeSession):
     """Queries on the live lake of `root`. Safe to share between threads; open one per process.
 
-    Each query sees the last commit before it began. One idle SQLite connection stays open beside DuckDB's: without it
-    SQLite recovers its log at every open, about a second. A query raises `NoLakeError` where nothing was ever written,
+    Each query sees the last commit before it began. It raises `NoLakeError` where nothing was ever written,
     `duckdb.Error` where it is wrong, names a table that is not there, or would write.
     """
 

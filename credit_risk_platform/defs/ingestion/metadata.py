@@ -7,7 +7,8 @@ import dagster as dg
 
 from credit_risk_platform.adapters import markdown
 from credit_risk_platform.adapters.landing import BronzeLake, Manifest
-from credit_risk_platform.adapters.warehouse.duckdb import CATALOG, DuckLakeWarehouse
+from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
+from credit_risk_platform.adapters.warehouse.lake_session import CATALOG
 from credit_risk_platform.domain.contracts.column import Column
 
 REJECTS_SHOWN, ROWS_SHOWN = 10, 5

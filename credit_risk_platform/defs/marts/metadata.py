@@ -9,8 +9,9 @@ import dagster as dg
 from credit_risk_platform.adapters import markdown
 from credit_risk_platform.adapters.column_lineage import ColumnLineage
 from credit_risk_platform.adapters.object_store import ObjectStore
-from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse, attach_sql
+from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
 from credit_risk_platform.adapters.warehouse.lake_secret import secret_sql
+from credit_risk_platform.adapters.warehouse.lake_session import attach_sql
 from credit_risk_platform.settings import Settings, Target
 
 HIDDEN = frozenset({"subject_token"})
