@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,12 +37,25 @@ def pytest_configure() -> None:
     # Else each worker, and each of the some hundred processes that tests start, compiles all our modules once more.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
+    # A background job of a shell inherits INT as "ignore". Dagster copies that onto TERM, and no child that a test
+    # starts afterwards could be asked to end: each would cost its whole patience.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     Settings.model_config["env_file"] = None
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        # It looks for each of scikit-learn's names in every module there is: seconds less before the others are there.
+        import skops.io  # noqa: F401
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest file first: where two workers share the suite, none is left alone with it at the end."""
     items.sort(key=lambda item: item.path.name != "test_demo.py")
+
+
+def pytest_collection_finish() -> None:
+    """A million objects of modules and tests stay to the end: no collection of garbage need look at them again."""
+    gc.collect()
+    gc.freeze()
 
 
 TOGETHER = {

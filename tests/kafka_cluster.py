@@ -5,13 +5,17 @@ def test_x(kafka): topic = kafka.new_topic(); kafka.produce(topic, [{"a": 1}, b"
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import os
+import shutil
 import signal
+import tempfile
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +23,13 @@ import pytest
 
 from credit_risk_platform.adapters.kafka_broker import KafkaBroker
 from credit_risk_platform.adapters.kafka_connection import KafkaConnection
+from credit_risk_platform.adapters.kafka_node import DATA
 from credit_risk_platform.adapters.kafka_ports import free_port
 from credit_risk_platform.settings import PROJECT_ROOT
 
 JARS = PROJECT_ROOT / "data" / "kafka-test"
 """Ignored by git, so that the next test session fetches nothing."""
+FORMATTED = "meta.properties"
 HOST = "127.0.0.1"
 
 Message = bytes | str | Mapping[str, Any] | None
@@ -95,9 +101,20 @@ def broker_in(folder: Path) -> KafkaBroker:
     return broker
 
 
+@cache
+def _formatted() -> Path:
+    """Storage as the first broker of this process formatted it: that takes a Java process of its own."""
+    kept = Path(tempfile.mkdtemp(prefix="kafka-storage-"))
+    atexit.register(shutil.rmtree, kept, ignore_errors=True)
+    return kept
+
+
 def start_broker(folder: Path) -> KafkaCluster:
-    broker = broker_in(folder)
+    broker, storage = broker_in(folder), folder / DATA
+    if not folder.exists() and any(_formatted().iterdir()):
+        shutil.copytree(_formatted(), storage)
     broker.up()
+    shutil.copyfile(storage / FORMATTED, _formatted() / FORMATTED)
     return KafkaCluster(broker, KafkaConnection(broker.bootstrap))
 
 

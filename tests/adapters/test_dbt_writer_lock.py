@@ -136,6 +136,7 @@ PROJECT = {
 }
 
 
+@pytest.mark.slow
 def test_two_writers_and_dbt_builds_lose_no_commit(tmp_path: Path) -> None:
     root, project, stop = tmp_path / "warehouse", tmp_path / "project", tmp_path / "stop"
     warehouse = DuckLakeWarehouse(root)

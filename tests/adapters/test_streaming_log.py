@@ -11,7 +11,6 @@ import pytest
 from credit_risk_platform.adapters.kafka_connection import KafkaConnection
 from credit_risk_platform.adapters.kafka_ports import free_port
 from credit_risk_platform.adapters.kinesis_connection import KinesisConnection
-from credit_risk_platform.adapters.streaming import kinesis_pages
 from credit_risk_platform.adapters.streaming.batch import RECORD_SCHEMA, NotReadyError, OffsetRange
 from credit_risk_platform.adapters.streaming.kafka_transport import KafkaTransport
 from credit_risk_platform.adapters.streaming.kinesis_transport import KinesisTransport
@@ -22,8 +21,7 @@ from tests.kinesis.carriers import CARRIERS, Carrier, carrier_of
 
 
 @pytest.fixture(params=CARRIERS)
-def carrier(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Carrier]:
-    monkeypatch.setattr(kinesis_pages, "PAGE_SECONDS", 0.0)  # the server bears more calls than Kinesis
+def carrier(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Carrier]:
     found = carrier_of(request, tmp_path / "warehouse")
     yield found
     found.close()

@@ -8,6 +8,7 @@ makes on behalf of an open transaction is taken back with it. More stands in doc
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gzip
 import json
@@ -221,22 +222,6 @@ def transform(self: FakeSnowflakeCursor, expression: exp.Expression, params: Any
     return _transform(self, as_snowflake_means(expression), params)
 
 
-_explode = FakeSnowflakeCursor._transform_explode
-
-
-def explode(self: FakeSnowflakeCursor, expression: exp.Expression) -> list[exp.Expression]:
-    """MERGE ... INSERT VALUES (column): a bare column is the source's."""
-    if isinstance(expression, exp.Merge):
-        source = expression.args["using"].alias_or_name
-        for when in expression.findorder_by_all(exp.When):
-            then = when.args.get("then")
-            if isinstance(then, exp.Insert) and then.expression is not None:
-                for column in then.expression.findorder_by_all(exp.Column):
-                    if not column.table:
-                        column.set("table", exp.to_identifier(source))
-    return list(_explode(self, expression))
-
-
 @contextlib.contextmanager
 def shims() -> Iterator[None]:
     FakeSnowflakeConnection.cursor = cursor
@@ -244,7 +229,6 @@ def shims() -> Iterator[None]:
     FakeSnowflakeCursor.execute = execute
     FakeSnowflakeCursor._transform = transform
     FakeSnowflakeCursor._describe_last_sql = describe_last
-    FakeSnowflakeCursor._transform_explode = explode
     server.from_binding = binding
     # SUM of decimals is a decimal; fakesnow adds doubles, lest somebody sums texts.
     fakesnow.transforms.numeric_agg_implicit_cast = lambda expression: expression
@@ -277,10 +261,27 @@ async def session(request: Any) -> Any:
             connection._duck_conn.execute("rollback")
         session_of(connection).end()
         _sessions.pop(id(connection), None)
+        _asked.pop(request.headers["Authorization"], None)
     return await _session(request)
 
 
+_asked: dict[str, tuple[str, asyncio.Task[Any]]] = {}
+"""Session -> the request it made last, and what answers it."""
+
+
 async def query(request: Any) -> Any:
+    """A request that comes once more is not run once more: it gets the answer that the first one waits for.
+
+    The connector asks again after a minute of silence, which a slow machine or a writer's turn may last.
+    """
+    await request.body()  # as long as the client is there to send it
+    name, session = request.query_params["requestId"], request.headers.get("Authorization", "")
+    if session not in _asked or _asked[session][0] != name:
+        _asked[session] = name, asyncio.create_task(_answer(request))
+    return await asyncio.shield(_asked[session][1])
+
+
+async def _answer(request: Any) -> Any:
     """A fault of the server is an answer too: the connector tries status 500 again and again, for minutes."""
     try:
         answer = await server.query_request(request)

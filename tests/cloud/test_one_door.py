@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -69,7 +70,9 @@ def _no_lake_is_made(settings: Settings) -> Iterator[None]:
     assert not (settings.paths.warehouse / "catalog.sqlite").exists()
 
 
-def test_the_api_scores_and_writes_the_ledger_in_snowflake(settings: Settings, warehouse: SnowflakeWarehouse) -> None:
+@pytest.fixture(scope="module")
+def asked_again(settings: Settings) -> dict[str, Any]:
+    """One answer of the API, as it tells it again once it stands in the ledger; three more were scored as a batch."""
     with served(settings, open_warehouse=open_warehouse) as client:
         one = client.post(PREDICT, json=EXAMPLE)
         assert one.status_code == 200, one.text
@@ -78,19 +81,23 @@ def test_the_api_scores_and_writes_the_ledger_in_snowflake(settings: Settings, w
         deadline = time.monotonic() + 60
         while client.get("/readyz").json()["waiting_for_ledger"] and time.monotonic() < deadline:
             time.sleep(0.1)
-        again = client.get(f"/api/v1/scores/{one.json()['score_id']}").json()
-    assert again["recorded"] is True
+        return dict(client.get(f"/api/v1/scores/{one.json()['score_id']}").json())
+
+
+def test_the_api_scores_and_writes_the_ledger_in_snowflake(
+    asked_again: dict[str, Any], warehouse: SnowflakeWarehouse
+) -> None:
+    assert asked_again["recorded"] is True
     assert warehouse.count("gold.score_ledger") == 4
 
 
 def test_a_score_of_snowflake_s_ledger_is_replayed_and_gets_its_customer_s_link(
-    settings: Settings, warehouse: SnowflakeWarehouse
+    settings: Settings, asked_again: dict[str, Any]
 ) -> None:
-    with served(settings, open_warehouse=open_warehouse) as client:
-        told = client.post(PREDICT, json=wish(9)).json()
-    found = replay(settings, told["score_id"], None, 0)
+    score_id = asked_again["score_id"]
+    found = replay(settings, score_id, None, 0)
     assert (found.equal, found.replayed) == (True, 1)
-    assert settings.customer_page_url in me_link.link_of(settings, told["score_id"], datetime.now(UTC))
+    assert settings.customer_page_url in me_link.link_of(settings, score_id, datetime.now(UTC))
     with pytest.raises(CommandError, match="no application has score"):
         me_link.link_of(settings, "0" * 32, datetime.now(UTC))
 

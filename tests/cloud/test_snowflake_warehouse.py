@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +23,7 @@ from snowflake.connector.errors import ProgrammingError
 
 from credit_risk_platform.adapters.warehouse.base import Batches, Select
 from credit_risk_platform.adapters.warehouse.lock import WriterLockTimeoutError
+from credit_risk_platform.adapters.warehouse.snowflake_state import STATE
 from credit_risk_platform.adapters.warehouse.snowflake_types import Column, as_duckdb
 from credit_risk_platform.resources import SnowflakeSettingsError, build_resources, snowflake_connect
 from credit_risk_platform.settings import Settings, Target
@@ -137,6 +141,29 @@ def test_a_writer_waits_no_longer_than_it_is_told_and_says_what_to_look_at(
     assert not hasty.exists("gold.hasty")
     assert hasty.replace_table("gold.hasty", KEYS) == 2
     hasty.close()
+
+
+def test_a_writer_that_asks_again_while_it_waits_for_its_turn_writes_once(
+    fakesnow: Fakesnow, settings: Settings, warehouse: SnowflakeWarehouse
+) -> None:
+    """The connector asks again after a minute without an answer, here after a second. A lock may last longer."""
+    asked_again = threading.Event()
+
+    def pauses() -> Iterator[float]:
+        yield from (0.1, 0.1)
+        asked_again.set()  # its second request, too, has waited in vain
+        yield from repeat(0.1)
+
+    before = int(warehouse.snapshot())
+    with ThreadPoolExecutor(1) as pool, fakesnow.connect(settings) as hasty:
+        hasty._socket_timeout, hasty._backoff_policy = 1, pauses
+        with warehouse.transaction() as transaction:
+            transaction.replace_table("gold.held", KEYS)
+            waiting = pool.submit(hasty.cursor().execute, f"update {STATE} set VERSION = VERSION + 1000")
+            assert asked_again.wait(30)
+            assert not waiting.done()
+        assert waiting.result(30).fetchall() == [(1, 0)]
+    assert (int(warehouse.snapshot()) - before) // 1000 == 1
 
 
 def test_a_table_takes_a_new_shape_after_the_commit_and_keeps_the_old_one_when_it_fails(

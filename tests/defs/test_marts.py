@@ -270,6 +270,7 @@ def test_a_shorter_window_is_judged_by_the_shorter_window(book: MartBook) -> Non
     assert result.metadata["labelled_too_early"].value == 0
 
 
+@pytest.mark.slow
 def test_two_processes_that_start_together_compile_once_and_agree(tmp_path: Path) -> None:
     import sys
 

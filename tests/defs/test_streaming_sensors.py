@@ -138,6 +138,16 @@ def test_the_second_sensor_takes_over_when_the_first_has_asked_and_asks_for_noth
     assert following.run_key.endswith(":p1:0-1#1")
 
 
+@pytest.fixture
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that has lost its broker is given two seconds and not ten."""
+    ask = KafkaConsumer.end_offsets
+    monkeypatch.setattr(
+        KafkaConsumer, "end_offsets", lambda self, places, timeout_ms: ask(self, places, timeout_ms=2_000)
+    )
+
+
+@pytest.mark.usefixtures("_impatient")
 def test_a_cluster_that_is_away_is_named_and_its_return_noticed(
     own_broker: KafkaCluster, tmp_path: Path, instance: dg.DagsterInstance, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -171,9 +171,9 @@ def test_profit_follows_the_stated_margin_and_loss():
 
 def test_two_hundred_resamples_of_ten_thousand_loans_take_less_than_five_seconds():
     y, pd = draw(10_000)
-    started = time.perf_counter()
+    started = time.process_time()  # other programs may be at work beside it
     evaluate(y, pd, cutoff=0.1, bootstrap=200, reference=pd)
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lifelines import KaplanMeierFitter
 
 from credit_risk_platform.domain.provisioning import hazard_fit
 from credit_risk_platform.domain.provisioning.exposure import at_default, ead_path, expected_loss
@@ -165,6 +164,8 @@ def test_the_fit_finds_the_law_the_loans_live_by(fitted: HazardModel) -> None:
 
 def test_model_and_kaplan_meier_agree_with_lifelines(simulated: Simulated, fitted: HazardModel) -> None:
     """Repayments are censored, as in Kaplan and Meier: lifelines judges our curve, and our curve the model."""
+    from lifelines import KaplanMeierFitter  # a second that only this test needs
+
     months, last, fate = simulated
     oracle = KaplanMeierFitter().fit(last, fate == DEFAULTED).survival_function_["KM_estimate"]
     counts = np.bincount(months.age, minlength=25)[1:]

@@ -9,6 +9,8 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from credit_risk_platform.adapters.ledger_audit import verify
 from credit_risk_platform.adapters.streaming.fast_lane import FastLane
 from credit_risk_platform.settings import PROJECT_ROOT
@@ -61,6 +63,7 @@ def test_a_worker_killed_three_times_leaves_each_message_once(kafka: KafkaCluste
         assert stream.pending() == []
 
 
+@pytest.mark.slow
 def test_a_broker_that_goes_away_and_comes_back_costs_time_and_no_message(
     own_broker: KafkaCluster, tmp_path: Path
 ) -> None:
@@ -69,7 +72,7 @@ def test_a_broker_that_goes_away_and_comes_back_costs_time_and_no_message(
         first = stream.send(chaotic(200))
         done = threading.Event()
         lane = FastLane(stream.streams, TOPIC, stamp("stream"), lambda: NOW)
-        thread = threading.Thread(target=lane.run, args=(120, done.is_set))
+        thread = threading.Thread(target=lane.run, args=(240, done.is_set))
         thread.start()
         try:
             until(lambda: traced(stream) == 200)
@@ -91,7 +94,7 @@ def traced(stream: StreamHome) -> int:
     return stream.warehouse.count("gold.message_trace") if stream.warehouse.exists("gold.message_trace") else 0
 
 
-def until(condition, seconds: float = 60.0) -> None:
+def until(condition, seconds: float = 120.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "did not come"

@@ -7,6 +7,7 @@ import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +83,10 @@ class KafkaCarrier:
             for record in everything(self.cluster.connection, topic + DEAD_LETTER_SUFFIX)
         ]
 
-    def sent(self, topic: str) -> list[tuple[bytes, bytes | None]]:
-        return [(record.key, record.value) for record in everything(self.cluster.connection, topic)]
+    def sent(self, topic: str) -> dict[tuple[int, int], tuple[bytes, bytes | None]]:
+        """(partition, offset) -> key and value."""
+        records = everything(self.cluster.connection, topic)
+        return {(record.partition, record.offset): (record.key, record.value) for record in records}
 
     def close(self) -> None:
         pass
@@ -96,7 +99,11 @@ class KinesisCarrier:
     metadata = kinesis_log
 
     def __init__(self, cluster: KinesisCluster, home: Path) -> None:
-        self.cluster, self.warehouse = cluster, DuckLakeWarehouse(home)
+        self.cluster, self.home = cluster, home
+
+    @cached_property
+    def warehouse(self) -> DuckLakeWarehouse:
+        return DuckLakeWarehouse(self.home)
 
     def transport(self) -> Transport:
         return KinesisTransport(self.cluster.connection, self.warehouse, 1)
@@ -129,12 +136,13 @@ class KinesisCarrier:
             for one in told
         ]
 
-    def sent(self, topic: str) -> list[tuple[bytes, bytes | None]]:
+    def sent(self, topic: str) -> dict[tuple[int, int], tuple[bytes, bytes | None]]:
         records = self.cluster.everything(topic)
-        return [(record["PartitionKey"].encode(), record["Data"] or None) for record in records]
+        return {record["Place"]: (record["PartitionKey"].encode(), record["Data"] or None) for record in records}
 
     def close(self) -> None:
-        self.warehouse.close()
+        if "warehouse" in vars(self):
+            self.warehouse.close()
 
 
 Carrier = KafkaCarrier | KinesisCarrier

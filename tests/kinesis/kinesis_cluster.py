@@ -22,6 +22,7 @@ import pytest
 
 from credit_risk_platform.adapters.kafka_ports import free_port
 from credit_risk_platform.adapters.kinesis_connection import KinesisConnection
+from credit_risk_platform.adapters.streaming import kinesis_pages
 
 HOST, REGION = "127.0.0.1", "eu-central-1"
 SERVER = Path(__file__).with_name("kinesis_server.py")
@@ -103,13 +104,15 @@ class KinesisCluster:
         self._tell("forget_refusals", {})
 
     def everything(self, topic: str) -> list[dict[str, Any]]:
-        """All records of a stream, as any reader would read them."""
+        """All records of a stream, as any reader would read them, each with its `Place`: shard and offset."""
         found: list[dict[str, Any]] = []
         for shard in self.shards(topic):
             iterator = self.client.get_shard_iterator(
                 StreamName=topic, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
             )["ShardIterator"]
-            found += self.client.get_records(ShardIterator=iterator)["Records"]
+            records = self.client.get_records(ShardIterator=iterator)["Records"]
+            number = int(shard["ShardId"][-12:])
+            found += [{**record, "Place": (number, offset)} for offset, record in enumerate(records)]
         return found
 
     def _tell(self, what: str, body: Mapping[str, Any]) -> None:
@@ -136,13 +139,15 @@ def kinesis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kinesis
             if "client" in vars(cluster):
                 cluster.client.close()
         finally:
-            server.terminate()
-            server.wait(timeout=PATIENCE)
+            server.kill()  # nobody needs what it holds
+            server.wait()
 
 
 @pytest.fixture
 def kinesis(kinesis_server: KinesisCluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[KinesisCluster]:
-    """The session's server, with credentials for this test."""
+    """The session's server, with credentials for this test. It bears more calls than Kinesis."""
+    monkeypatch.setattr(kinesis_pages, "PAGE_SECONDS", 0.0)
+    monkeypatch.setattr(kinesis_pages, "BUSY_SECONDS", 0.01)
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
     yield kinesis_server

@@ -142,7 +142,7 @@ def test_a_sensor_asks_for_exactly_what_waits_and_for_nothing_twice(home: Path, 
     topic = kinesis.new_topic(partitions=2)
     lane = replace(WINDOWS, contract=replace(WINDOWS.contract, topic=topic))
     settings = Settings(home=home)
-    eye = Watch(lane, settings, look_seconds=3.0, turn_seconds=10.0, begin_seconds=0.0)
+    eye = Watch(lane, settings, look_seconds=1.0, turn_seconds=10.0, begin_seconds=0.0)
     with dg.DagsterInstance.ephemeral() as instance:
         assert eye.tick(instance).skip_message == f"Nothing new in {topic}."
         kinesis.produce(topic, [b"a", b"b", b"c"], partition=0)

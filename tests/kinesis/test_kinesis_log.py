@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -18,22 +17,16 @@ from credit_risk_platform.adapters.warehouse.duckdb import DuckLakeWarehouse
 from tests.kinesis.kinesis_cluster import CREDENTIALS, SECRET, KinesisCluster
 
 
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server bears more calls than Kinesis."""
-    monkeypatch.setattr(kinesis_pages, "PAGE_SECONDS", 0.0)
-    monkeypatch.setattr(kinesis_pages, "BUSY_SECONDS", 0.01)
-
-
 @pytest.fixture
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """New shards are seen at the next look."""
     monkeypatch.setattr(kinesis_log, "METADATA_SECONDS", 0.0)
 
 
-@pytest.fixture
-def warehouse(tmp_path: Path) -> Iterator[DuckLakeWarehouse]:
-    found = DuckLakeWarehouse(tmp_path)
+@pytest.fixture(scope="module")
+def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DuckLakeWarehouse]:
+    """One for all of them, each with a group and a topic of its own: to make one takes longer than most tests."""
+    found = DuckLakeWarehouse(tmp_path_factory.mktemp("bookmarks"))
     yield found
     found.close()
 
@@ -116,7 +109,7 @@ def test_who_watches_a_quiet_stream_keeps_its_bookmark_young(
     values(log)
     log.pending(10)
     log.rest()
-    rows = 'select "partition", "offset" from bronze.stream_bookmarks where taken order by 1, 2'
+    rows = f'select "partition", "offset" from bronze.stream_bookmarks where taken and topic = \'{topic}\' order by all'
     assert [tuple(row.values()) for row in warehouse.query(rows).to_pylist()] == [(0, 3), (1, 0)]
     log.rest()
     assert warehouse.query(rows).num_rows == 2  # and not at every look

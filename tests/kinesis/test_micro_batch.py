@@ -42,8 +42,12 @@ def test_every_message_comes_to_the_outcome_its_sender_meant(carrier: Carrier, s
     report = stream.process()
     assert stream.one_row_each() == report.messages == 300
     assert stream.outcomes() == dict(report.outcomes) == dict(sent.expected)
+    assert len(sent.expected) == 3
     assert report.lag == 0
-    assert stream.warehouse.exists(BOOKMARKS) == (carrier.transport().name == "Kinesis")
+    scored, raw = sent.expected["scored"], stream.warehouse.count(APPLICATIONS.raw_table)
+    assert report.rows["gold.application_scores"] == report.rows[LEDGER] == raw == scored
+    assert stream.warehouse.count("bronze.dead_letters") == sent.expected["dead_letter"] == sum(report.reasons.values())
+    assert stream.warehouse.exists(BOOKMARKS) == (stream.streams.transport.name == "Kinesis")
 
 
 def test_dead_letters_reach_their_topic_as_they_came_with_where_from_and_why(
@@ -54,13 +58,12 @@ def test_dead_letters_reach_their_topic_as_they_came_with_where_from_and_why(
     rows = stream.warehouse.query('select "partition", "offset", reason from bronze.dead_letters').to_pylist()
     found = carrier.dead_letters(TOPIC)
     assert len(found) == len(rows) > 5
-    told = {
-        (int(one.headers["origin-partition"]), int(one.headers["origin-offset"])): one.headers["reason"]
-        for one in found
-    }
-    assert told == {(row["partition"], row["offset"]): row["reason"] for row in rows}
+    told = {(int(one.headers["origin-partition"]), int(one.headers["origin-offset"])): one for one in found}
+    reasons = {(row["partition"], row["offset"]): row["reason"] for row in rows}
+    assert {place: one.headers["reason"] for place, one in told.items()} == reasons
     assert {one.headers["origin-topic"] for one in found} == {TOPIC}
-    assert {(one.key, one.value) for one in found} <= set(carrier.sent(TOPIC))
+    came = carrier.sent(TOPIC)
+    assert {place: (one.key, one.value) for place, one in told.items()} == {place: came[place] for place in told}
 
 
 def test_a_worker_that_dies_between_its_commits_leaves_nothing_twice_and_its_dead_letters_are_sent(
