@@ -34,7 +34,7 @@ dev: $(READY)
 # Two at a time, whole files each, longest first (tests/conftest.py): what one core would take half an hour for.
 # What fails beside others is tried once more, alone in a new process, and both results are shown.
 test: $(READY)
-	@$(BIN)/pytest $(or $(ARGS),-n 2 --dist loadfile --no-loadscope-reorder -m "not slow") || \
+	@$(BIN)/pytest $(or $(ARGS),-n 3 --dist loadfile --no-loadscope-reorder -m "not slow") || \
 	  { [ -z "$(ARGS)" ] && echo "make test: the failed tests once more, one after the other" && $(BIN)/pytest --last-failed; }
 
 # The long stories: the demo, again in the same home and in one without Java; all marts on two engines; every fault in turn.
