@@ -148,6 +148,7 @@ def test_the_guards_compared_what_they_say(book: MartBook) -> None:
     assert maturity["immature"] > 0
 
 
+@pytest.mark.slow
 def test_equal_inputs_give_equal_data_versions_and_new_inputs_new_ones(book: MartBook) -> None:
     resources = build_resources(book.settings, warehouse=book.warehouse)
     staging = dg.AssetSelection.groups(Group.STAGING).without_checks() | dg.AssetSelection.assets(Gold.RISK_BANDS)
@@ -216,6 +217,7 @@ def leaking(tmp_path: Path) -> Path:
     return project
 
 
+@pytest.mark.slow
 def test_total_pymnt_renamed_through_two_models_is_found_before_anything_trains(tmp_path: Path, book: MartBook) -> None:
     workspace = marts.workspace(Settings(home=tmp_path / "home"), leaking(tmp_path))
     trained = []

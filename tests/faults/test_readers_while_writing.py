@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import duckdb
+import pytest
 
 from credit_risk_platform.adapters.warehouse.base import Select
 from credit_risk_platform.adapters.warehouse.lake_session import attach_sql
@@ -43,6 +44,7 @@ def analyst(root: Path, stop: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 def test_analysts_read_whole_marts_while_a_build_rewrites_them(tmp_path: Path) -> None:
     book, stop = built_marts(), tmp_path / "stop"
     analysts = [analyst(book.settings.paths.warehouse, stop) for _ in range(2)]

@@ -91,6 +91,7 @@ def test_every_answer_of_a_killed_process_is_in_the_ledger_once(tmp_path: Path) 
     assert set(found) == set(scores)
 
 
+@pytest.mark.slow
 def test_two_processes_share_the_port_and_one_of_them_may_die_beside_the_other(tmp_path: Path) -> None:
     home, port = new_home(tmp_path / "home"), free_port("127.0.0.1")
     with processes(home, port, "--workers", "2") as server, client_of(home, port) as client:
