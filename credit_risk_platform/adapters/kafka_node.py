@@ -49,6 +49,8 @@ group.initial.rebalance.delay.ms=0
 # A broker that was killed may come back once its old session has ended.
 broker.session.timeout.ms=4000
 broker.heartbeat.interval.ms=1000
+# No mark of being there twice a second: each waits for the disk thrice, and those who commit beside it wait, too.
+metadata.max.idle.interval.ms=30000
 # One node has nobody to hand its partitions to, and now and then waited 19 seconds for that.
 controlled.shutdown.enable=false
 

@@ -184,10 +184,11 @@ def append(
         transaction.append(LEDGER, Select(f"select {', '.join(_LEDGER_TYPES.values())} limit 0"))
         transaction.append(SEALS, _seal_table(None))
         last = _last_seal(transaction)
-    if _stage_known(transaction, known):
+    any_known = _stage_known(transaction, known) > 0
+    if any_known:
         _refuse_conflicts(transaction)
     seal_no, previous = (last.seal_no + 1, last.seal_hash) if last else (1, GENESIS)
-    count = _stage_links(transaction, previous)
+    count = _stage_links(transaction, previous, any_known=any_known)
     if not count:
         if tail is not None and last is not None:
             tail.remember(transaction, last)
@@ -226,9 +227,9 @@ def _refuse_twice(transaction: Transaction, key: str) -> None:
 
 
 def _stage_known(transaction: Transaction, known: pa.Table | None) -> int:
-    """Staged `ledgered`: what the ledger holds of the scores, read once for all questions about it."""
+    """Staged `ledgered`: what the ledger holds of the scores, read once for all questions about it; how many rows."""
     if known is not None:
-        return transaction.stage("ledgered", known)
+        return transaction.stage("ledgered", known) if known.num_rows else 0
     days = transaction.query("select min(as_of) as first, max(as_of) as last from scored").to_pylist()[0]
     names = ", ".join(f"old.{name}" for name in ("score_id", *_SAID))
     # The days are bound, so that the engine skips the data files of all others: the ledger grows for years.
@@ -261,9 +262,11 @@ def _refuse_conflicts(transaction: Transaction) -> None:
         )
 
 
-def _stage_links(transaction: Transaction, previous: str) -> int:
+def _stage_links(transaction: Transaction, previous: str, *, any_known: bool) -> int:
     """Staged `links`: each row new to the ledger bound to the one before it in id order, the first to the last seal."""
-    fresh = "select score_id, content_hash from scored anti join ledgered using (score_id)"
+    fresh = "select score_id, content_hash from scored"
+    if any_known:
+        fresh += " anti join ledgered using (score_id)"
     chained = f"select *, lag(content_hash, 1, ?) over (order by score_id) as prev_hash from ({fresh})"
     bound = f"select score_id, prev_hash, sha256(content_hash || prev_hash) as row_hash from ({chained})"
     return transaction.stage("links", Select(bound, [previous]))

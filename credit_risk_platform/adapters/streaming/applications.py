@@ -22,7 +22,10 @@ SCORES = "gold.application_scores"
 
 STREAM_SCHEMA = pa.schema([*SCORE_SCHEMA, *MESSAGE_SCHEMA])
 """Scores with the message they answer."""
-_MESSAGE = 'kafka_partition = "partition" and kafka_offset = "offset"'
+_EVENT_SCHEMA = pa.schema(
+    [("kafka_time", pa.timestamp("us")), ("event_id", pa.string()), ("event_time", pa.timestamp("us"))]
+)
+_ASKED_SCHEMA = pa.schema([*STREAM_SCHEMA, *_EVENT_SCHEMA])
 
 
 class ApplicationScoring:
@@ -54,13 +57,12 @@ class ApplicationScoring:
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="held") as beside:
             held = beside.submit(self._held, accepted, day)
             scored = _with_message(one.score(accepted, day), accepted)
-        staged = {
-            "scored_messages": ledger_writer.hashed(scored.to_batches(), context.stamp, STREAM_SCHEMA),
-            "scored": Select(_ONE_PER_SCORE),
-        }
         return Prepared(
             traced=Select(_TRACED),
-            staged=staged | {"asked": accepted.select(["partition", "offset", "kafka_time", "event_id", "event_time"])},
+            staged={
+                "scored_messages": ledger_writer.hashed(scored.to_batches(), context.stamp, _ASKED_SCHEMA),
+                "scored": Select(_ONE_PER_SCORE),
+            },
             write=lambda transaction: self._write(transaction, context, accepted, held.result()),
             bundle_sha=one.scorer.bundle.sha256,
         )
@@ -85,26 +87,23 @@ class ApplicationScoring:
     ) -> Mapping[str, int]:
         seal = ledger_writer.append(transaction, context.stamp, STREAM_SCHEMA, self.ledger_tail, held)
         self._scored_today.wrote(accepted["loan_id"], undisturbed=self.ledger_tail.unbroken)
-        columns = ", ".join(SCORE_COLUMNS)
-        rows = transaction.append(
-            SCORES,
-            Select(
-                f'select {columns}, kafka_topic as topic, "partition", "offset", kafka_time, event_id, event_time '
-                f"from scored_messages join asked on {_MESSAGE}"
-            ),
-        )
+        rows = transaction.append(SCORES, Select(_SCORES))
         return {SCORES: rows, "gold.score_ledger": seal.rows if seal else 0}
 
 
 def _with_message(scored: pa.Table, accepted: pa.Table) -> pa.Table:
-    columns = [*scored.columns, accepted["topic"], accepted["partition"], accepted["offset"]]
-    return pa.table(columns, names=STREAM_SCHEMA.names).cast(STREAM_SCHEMA)
+    asked = [accepted[name] for name in ("topic", "partition", "offset", *_EVENT_SCHEMA.names)]
+    return pa.table([*scored.columns, *asked], names=_ASKED_SCHEMA.names).cast(_ASKED_SCHEMA)
 
 
 # The same application asked twice on a day has one score and two messages.
 _ONE_PER_SCORE = (
-    "select * from scored_messages qualify row_number() over "
+    f"select * exclude ({', '.join(_EVENT_SCHEMA.names)}) from scored_messages qualify row_number() over "
     "(partition by score_id order by kafka_partition, kafka_offset) = 1"
+)
+_SCORES = (
+    f'select {", ".join(SCORE_COLUMNS)}, kafka_topic as topic, kafka_partition as "partition", '
+    f'kafka_offset as "offset", {", ".join(_EVENT_SCHEMA.names)} from scored_messages'
 )
 _TRACED = (
     f'select kafka_partition as "partition", kafka_offset as "offset", \'{Outcome.SCORED}\' as outcome, score_id, '

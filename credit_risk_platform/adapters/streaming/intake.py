@@ -13,6 +13,7 @@ from functools import cached_property
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from credit_risk_platform.adapters.landing.rejects import advice_table
 from credit_risk_platform.adapters.streaming.batch import RECORD_SCHEMA, REFUSED_SCHEMA
@@ -20,6 +21,8 @@ from credit_risk_platform.adapters.streaming.judgement import DEAD, REFUSED, UNS
 from credit_risk_platform.adapters.sweeping import Sweeper
 from credit_risk_platform.adapters.tokens import TokenKey
 from credit_risk_platform.domain.contracts.messages import MessageContract
+
+_PLACE = [("partition", "ascending"), ("offset", "ascending")]
 
 
 @dataclass(frozen=True)
@@ -48,10 +51,12 @@ class Intake:
         with self._one_at_a_time:
             connection = self._given(records)
             self._prepare(today)
-            connection.execute("delete from judged; execute judge")
-            accepted = connection.execute("execute accepted").to_arrow_table()
+            judged = connection.execute("execute judge").to_arrow_table()
+            sound, accepted = judged["sound"], judged.drop_columns(["sound"])
             dead = self._none_dead
-            if accepted.num_rows < records.num_rows:
+            if not pc.all(sound).as_py():
+                accepted = accepted.filter(sound)
+                self._fill("unsound", judged.filter(pc.invert(sound)).select(["partition", "offset"]))
                 connection.execute("delete from blamed; execute blame")
                 dead = connection.execute("execute dead").to_arrow_table()
             self._sweeper.filled(records.num_rows)
@@ -60,7 +65,7 @@ class Intake:
                 f"of {records.num_rows} messages {accepted.num_rows} are sound and {dead.num_rows} have a problem: "
                 "`column_flaw` and `column_problem` disagree; nothing was written"
             )
-        return Judged(accepted, dead)
+        return Judged(accepted.sort_by(_PLACE), dead)
 
     def refuse(self, records: pa.Table, refused: pa.Table) -> pa.Table:
         """Dead letters for messages a handler refused (`REFUSED_SCHEMA`); `records` are the batch they came in."""
@@ -83,7 +88,12 @@ class Intake:
         # prepared one outlives the rows it was made for.
         connection.execute("set timezone = 'UTC'; set threads = 1")
         connection.execute("set disabled_optimizers = 'statistics_propagation'")
-        tables = {"incoming": RECORD_SCHEMA.empty_table(), "advice": advice_table(self.contract.columns)}
+        incoming = RECORD_SCHEMA.empty_table()
+        tables = {
+            "incoming": incoming,
+            "unsound": incoming.select(["partition", "offset"]),
+            "advice": advice_table(self.contract.columns),
+        }
         for name, rows in tables.items():
             connection.register("given", rows)
             connection.execute(f"create table {name} as from given")
@@ -98,11 +108,13 @@ class Intake:
         return Sweeper(self._connection)
 
     def _given(self, records: pa.Table) -> duckdb.DuckDBPyConnection:
-        connection = self._connection
-        connection.register("given", records)
-        connection.execute("delete from incoming; insert into incoming from given")
-        connection.unregister("given")
-        return connection
+        self._fill("incoming", records)
+        return self._connection
+
+    def _fill(self, table: str, rows: pa.Table) -> None:
+        self._connection.register("given", rows)
+        self._connection.execute(f"delete from {table}; insert into {table} from given")
+        self._connection.unregister("given")
 
     def _prepare(self, today: date) -> None:
         """Plan the statements: that takes ten times as long as running them on a few messages, so it is done once."""
@@ -110,12 +122,9 @@ class Intake:
             return
         connection = self._connection
         judge, blame = judged_sql(self.contract, today), blamed_sql(self.contract, today, UNSOUND)
-        accepted = 'select * exclude (sound) from judged where sound order by "partition", "offset"'
-        connection.execute(f"create or replace table judged as select * from ({judge}) limit 0")
         connection.execute(f"create or replace table blamed as select * from ({blame}) limit 0")
         statements = {
-            "judge": f"insert into judged {judge}",
-            "accepted": accepted,
+            "judge": judge,
             "blame": f"insert into blamed {blame}",
             "dead": DEAD,
         }

@@ -49,7 +49,7 @@ def judged_sql(contract: MessageContract, today: date) -> str:
     """
 
 
-UNSOUND = 'incoming semi join (from judged where not sound) using ("partition", "offset")'
+UNSOUND = 'incoming semi join unsound using ("partition", "offset")'
 
 
 def blamed_sql(contract: MessageContract, today: date, messages: str) -> str:
