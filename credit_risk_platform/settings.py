@@ -374,8 +374,6 @@ class Settings(BaseSettings):
             "DO_NOT_TRACK": "true",
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "OMP_WAIT_POLICY": "passive",  # threads that spin made XGBoost 13 times slower on shared cores
-            # Many small blocks kept per thread: each DuckDB plan is some ten thousand of them, made and thrown away.
-            "GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", "glibc.malloc.tcache_count=2000:glibc.malloc.mxfast=0"),
         }
 
 
