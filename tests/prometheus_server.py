@@ -71,7 +71,9 @@ def prometheus(folder: Path, targets: Mapping[str, str]) -> Iterator[Prometheus]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
     shutil.copyfile(DEPLOY / "rules.yml", folder / "rules.yml")
     options = [f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
-    with running([tool("prometheus"), *options, f"--web.listen-address={own}"], own, folder / "prometheus.log"):
+    command = [tool("prometheus"), *options, f"--web.listen-address={own}"]
+    # It tells its own metrics before it takes questions.
+    with running(command, f"{own}/-/ready", folder / "prometheus.log"):
         yield Prometheus(own)
 
 
@@ -80,24 +82,24 @@ def node_exporter(folder: Path, textfiles: Path) -> Iterator[str]:
     """Its address. It reads the metrics that runs of the sensor leave in `textfiles`."""
     own = f"{HOST}:{free_port(HOST)}"
     options = [f"--web.listen-address={own}", f"--collector.textfile.directory={textfiles}"]
-    with running([tool("prometheus-node-exporter"), *options], own, folder / "node_exporter.log"):
+    with running([tool("prometheus-node-exporter"), *options], f"{own}/metrics", folder / "node_exporter.log"):
         yield own
 
 
 @contextmanager
-def running(command: list[str], address: str, log: Path) -> Iterator[None]:
-    """A server, from its first answer to the end of the block."""
+def running(command: list[str], page: str, log: Path) -> Iterator[None]:
+    """A server, from when it shows `page` to the end of the block."""
     with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT) as process:
         try:
-            until(lambda: answers(address), lambda: log.read_text())
+            until(lambda: answers(page), lambda: log.read_text())
             yield
         finally:
             process.terminate()
 
 
-def answers(address: str) -> bool:
+def answers(page: str) -> bool:
     try:
-        with urlopen(f"http://{address}/metrics"):
+        with urlopen(f"http://{page}"):
             return True
     except URLError:
         return False

@@ -32,6 +32,7 @@ def same(lake: Lake, snowflake: SnowflakeWarehouse, table: str, order: str, colu
     assert snowflake.query(sql).to_pylist() == lake.warehouse.query(sql).to_pylist()
 
 
+@pytest.mark.slow
 def test_what_is_landed_stands_in_snowflake_as_in_the_lake_and_is_loaded_once(
     tmp_path: Path, snowflake: SnowflakeWarehouse
 ) -> None:
@@ -57,6 +58,7 @@ def test_what_is_landed_stands_in_snowflake_as_in_the_lake_and_is_loaded_once(
     assert after == before
 
 
+@pytest.mark.slow
 def test_a_file_that_lost_rows_since_its_receipt_is_refused_by_name_and_nothing_of_it_is_loaded(
     tmp_path: Path, snowflake: SnowflakeWarehouse
 ) -> None:

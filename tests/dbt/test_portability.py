@@ -29,6 +29,7 @@ def test_sql_outside_dispatched_macros_is_both_engines_sql(path: Path) -> None:
     assert forms(portable_part(path)) == []
 
 
+@pytest.mark.slow
 def test_sql_compiled_for_snowflake_keeps_its_grammar_and_knows_none_of_duckdbs_words(tmp_path: Path) -> None:
     # Whether the incremental panel is there is a question to the account: tests/cloud/test_dbt_build.py reads its SQL.
     names = ("ACCOUNT", "USER", "PASSWORD")
