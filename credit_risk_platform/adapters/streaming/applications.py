@@ -26,6 +26,7 @@ _EVENT_SCHEMA = pa.schema(
     [("kafka_time", pa.timestamp("us")), ("event_id", pa.string()), ("event_time", pa.timestamp("us"))]
 )
 _ASKED_SCHEMA = pa.schema([*STREAM_SCHEMA, *_EVENT_SCHEMA])
+"""The same with what `SCORES` says of the message; the ledger does not."""
 
 
 class ApplicationScoring:

@@ -49,7 +49,8 @@ class Intake:
     def judge(self, records: pa.Table, today: date) -> Judged:
         """`records` have `RECORD_SCHEMA`; dates after `today` are impossible."""
         with self._one_at_a_time:
-            connection = self._given(records)
+            connection = self._connection
+            self._fill("incoming", records)
             self._prepare(today)
             judged = connection.execute("execute judge").to_arrow_table()
             sound, accepted = judged["sound"], judged.drop_columns(["sound"])
@@ -70,7 +71,8 @@ class Intake:
     def refuse(self, records: pa.Table, refused: pa.Table) -> pa.Table:
         """Dead letters for messages a handler refused (`REFUSED_SCHEMA`); `records` are the batch they came in."""
         with self._one_at_a_time:
-            connection = self._given(records)
+            connection = self._connection
+            self._fill("incoming", records)
             connection.register("refused", refused.cast(REFUSED_SCHEMA))
             dead = connection.execute(REFUSED).to_arrow_table()
             connection.unregister("refused")
@@ -106,10 +108,6 @@ class Intake:
     @cached_property
     def _sweeper(self) -> Sweeper:
         return Sweeper(self._connection)
-
-    def _given(self, records: pa.Table) -> duckdb.DuckDBPyConnection:
-        self._fill("incoming", records)
-        return self._connection
 
     def _fill(self, table: str, rows: pa.Table) -> None:
         self._connection.register("given", rows)
